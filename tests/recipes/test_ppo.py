@@ -1,0 +1,159 @@
+"""The main job, as its user starts it: end to end on a tiny random policy, and every mistake a newcomer can make."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from arcgym.models import build_tiny, build_tokenizer
+from arcgym.runs.parsing import run_recipe
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "recipes" / "configs" / "ppo_quickstart.yaml"
+SMALL = {
+    "train_tasks": ["synthetic/train:6", "arc-agi-1/train:2"],
+    "eval_tasks": ["synthetic/evaluation:3"],
+    "max_prompt_tokens": 256,
+    "eval_samples": 2,
+    "num_generations": 2,
+    "per_device_train_batch_size": 4,
+    "max_completion_length": 6,
+    "max_steps": 2,
+    "num_ppo_epochs": 1,
+    "logging_steps": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """A folder with an untrained policy and its tokenizer."""
+    folder = tmp_path_factory.mktemp("policy")
+    tokenizer = build_tokenizer(512)
+    build_tiny(tokenizer, hidden_size=32, num_layers=1, max_length=512).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def words(policy, tmp_path):
+    """Command-line words of a small run; keyword arguments change its settings."""
+
+    def make(**changes):
+        settings = SMALL | {"model_name_or_path": str(policy), "output_dir": str(tmp_path / "run")} | changes
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(QUICKSTART.read_text()) | settings))
+        return ["--config", str(path)]
+
+    return make
+
+
+def launch(arguments, **environment):
+    script = ["-m", "accelerate.commands.launch", str(ROOT / "recipes" / "ppo.py"), *arguments]
+    return subprocess.run(
+        [sys.executable, *script],
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_leaves_the_whole_run_directory(words, tmp_path):
+    done = launch(words())
+    assert done.returncode == 0, done.stderr
+    assert "Tasks that were not trained on" in done.stdout
+
+    run = tmp_path / "run"
+    summary = json.loads((run / "summary.json").read_text())
+    for when in ("before", "after"):
+        assert summary[when]["synthetic/evaluation"]["tasks"] == 3
+        report = json.loads((run / "eval" / f"{when}-synthetic-evaluation.json").read_text())
+        assert len(report["records"]) == 3
+    assert summary["programs"] == 2 * 4
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    logged = [row for row in rows if "reward" in row]
+    assert [row["step"] for row in logged] == [1, 2]
+    assert all({"ppo/value_loss", "programs/valid_frac", "entropy", "grad_norm"} <= row.keys() for row in logged)
+    completions = pd.concat(map(pd.read_parquet, sorted((run / "completions").glob("*.parquet"))))
+    assert len(completions) == 8 and {"prompt", "completion", "program_status"} <= set(completions.columns)
+    assert yaml.safe_load((run / "config.yaml").read_text())["num_generations"] == 2
+    assert json.loads((run / "env.json").read_text())["libraries"]["trl"].startswith("1.16")
+    assert list(run.glob("runs/*/events*")), "TensorBoard scalars"
+    assert (run / "model.safetensors").exists() and (run / "value_head.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(words, tmp_path):
+    done = launch([*words(), "--dry_run", "true"])
+    assert done.returncode == 0, done.stderr
+    assert "A rollout" in done.stdout and "prompt of task" in done.stdout and "Input:" in done.stdout
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def refused(arguments, capsys, monkeypatch):
+    """Run the recipe in this process; return the message it ends with."""
+    spec = importlib.util.spec_from_file_location("ppo_recipe", ROOT / "recipes" / "ppo.py")
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    monkeypatch.setattr(sys, "argv", ["ppo.py", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        run_recipe(recipe.main)
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rat": 1.0}, "Did you mean `learning_rate`"),
+        ({"max_steps": "many"}, "max_steps"),
+        ({"num_generations": 3}, "num_generations"),
+        ({"train_tasks": ["arc-agi-7/train"]}, "arc-agi-7"),
+        ({"train_tasks": ["arc-agi-1/test"]}, "source/split"),
+        ({"train_tasks": ["no/such/folder/train"]}, "no/such/folder"),
+        ({"max_prompt_tokens": 4}, "max_prompt_tokens"),
+        ({"max_prompt_tokens": 100_000}, "context"),
+        ({"prompt_style": "chat"}, "chat template"),
+        ({"model_name_or_path": "/no/such/model"}, "arcgym-tiny"),
+        ({"eval_tasks": ["synthetic/train:3"], "holdout_share": 0.0}, "No task is left"),
+        ({"solved_bonus": -1.0}, "solved_bonus"),
+    ],
+)
+def test_every_mistake_ends_before_training_with_one_message(words, capsys, monkeypatch, changes, message):
+    assert message in refused(words(**changes), capsys, monkeypatch)
+
+
+def test_an_unwritable_output_folder_is_refused(words, capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    message = refused(words(output_dir=str(tmp_path / "file" / "run")), capsys, monkeypatch)
+    assert "output_dir" in message and "Choose another folder" in message
+
+
+def test_an_empty_dataset_is_refused(words, capsys, monkeypatch, tmp_path):
+    (tmp_path / "tasks").mkdir()
+    message = refused(words(train_tasks=[f"{tmp_path / 'tasks'}/train"]), capsys, monkeypatch)
+    assert "tasks" in message
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "configs").glob("ppo*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_is_accepted(path, monkeypatch, tmp_path):
+    from trl import ModelConfig
+
+    from arcgym.rewards import RewardConfig
+    from arcgym.runs.arguments import EvaluationArguments, SandboxArguments, TaskArguments
+    from arcgym.runs.parsing import parse_config
+    from arcgym.training import PPOConfig
+
+    types = [TaskArguments, EvaluationArguments, SandboxArguments, RewardConfig, ModelConfig, PPOConfig]
+    parsed = parse_config(types, ["--config", str(path), "--output_dir", str(tmp_path)])
+    assert isinstance(parsed[-1], PPOConfig)

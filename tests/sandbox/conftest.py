@@ -1,0 +1,13 @@
+"""One sandbox for all tests that do not harm it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from arcgym.sandbox import CodeSandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[CodeSandbox]:
+    with CodeSandbox(timeout_s=0.25, memory_mb=256, workers=1) as shared:
+        yield shared
