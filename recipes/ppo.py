@@ -1,7 +1,7 @@
 """Fine-tune a code language model on ARC-AGI tasks by PPO; the reward is what its programs do in the sandbox.
 
-    accelerate launch recipes/ppo.py --config recipes/configs/ppo_quickstart.yaml
-    accelerate launch recipes/ppo.py --config recipes/configs/ppo_quickstart.yaml --model_name_or_path my/model
+    accelerate launch --quiet recipes/ppo.py --config recipes/configs/ppo_quickstart.yaml
+    accelerate launch --quiet recipes/ppo.py --config recipes/configs/ppo_quickstart.yaml --model_name_or_path my/model
 
 Every setting of the YAML file can be given on the command line; `--help` lists all of them. `--dry_run true` checks
 everything, shows the batch arithmetic, one prompt, one program with its verdict, and takes one training step.
@@ -18,7 +18,7 @@ from arcgym.inference import Solver
 from arcgym.models import load_tokenizer, resolve_policy
 from arcgym.rewards import RewardCalculator, RewardConfig
 from arcgym.runs.arguments import EvaluationArguments, SandboxArguments, TaskArguments
-from arcgym.runs.console import print_sample, print_start, print_summary, use_console_progress
+from arcgym.runs.console import print_evaluation, print_sample, print_start, print_summary, use_console_progress
 from arcgym.runs.directory import MetricsLog, RunDirectory, as_dry_run, programs_sampled, summarise
 from arcgym.runs.parsing import parse_config, run_recipe
 from arcgym.runs.threads import use_all_cores
@@ -98,7 +98,10 @@ def main() -> None:
 
 def evaluate(evaluator, sets, directory, when):
     """Evaluate on every set; the main process keeps the reports in the run directory."""
-    reports = {name: evaluator.evaluate(tasks, name) for name, tasks in sets.items()}
+    reports = {}
+    for name, tasks in sets.items():
+        print_evaluation(name, tasks, when)
+        reports[name] = evaluator.evaluate(tasks, name)
     if directory is not None:
         for name, report in reports.items():
             report.save(directory.path / "eval" / f"{when}-{name.replace('/', '-')}.json")

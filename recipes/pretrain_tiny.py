@@ -1,6 +1,6 @@
 """Train the default policy `arcgym-tiny` from scratch on synthetic tasks, with TRL's `SFTTrainer`.
 
-    accelerate launch recipes/pretrain_tiny.py --config recipes/configs/pretrain_tiny_cpu.yaml
+    accelerate launch --quiet recipes/pretrain_tiny.py --config recipes/configs/pretrain_tiny_cpu.yaml
 
 Tasks are generated first, seeded, so that the data is the same everywhere; those that equal a task of the named
 `synthetic` evaluation split are dropped. They come in the order of a curriculum: small one-step tasks first, then the
@@ -76,6 +76,7 @@ def main() -> None:
     trainer = SFTTrainer(model=model, args=training, train_dataset=curriculum.dataset, processing_class=tokenizer)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
 
+    model.config.use_cache = True  # switched off for training; a saved policy is for sampling
     output = Path(training.output_dir)
     trainer.save_model(str(output))
     save_config(output / "config.yaml", arguments, training)

@@ -4,6 +4,7 @@ A mixture keeps training and evaluation apart: a share of a set can be held out,
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -153,13 +154,19 @@ def _refuse_empty(
 
 
 def refuse_overlap(train: Sequence[Task], evaluation: Sequence[Task], *, allow: bool = False) -> None:
-    """Refuse to train on a task that shares a pair of grids with an evaluation task, under whatever name.
+    """Refuse to train on an evaluation task, under whatever name and in whatever order its pairs stand.
+
+    One training task that holds at least half of an evaluation task's pairs counts as that task. (A single pair in
+    common happens by chance among small grids.)
 
     Raises:
         ConfigError: There is such a task and `allow` is false. ARC-AGI-2 training, for one, holds most of ARC-AGI-1.
     """
-    trained = {key for task in train for key in _pair_keys(task)}
-    shared = sorted(task.task_id for task in evaluation if not trained.isdisjoint(_pair_keys(task)))
+    holders: dict[_PairKey, list[int]] = {}
+    for index, task in enumerate(train):
+        for key in _pair_keys(task):
+            holders.setdefault(key, []).append(index)
+    shared = sorted(task.task_id for task in evaluation if _is_held(_pair_keys(task), holders))
     if shared and not allow:
         listed = ", ".join(shared[:10]) + (f" and {len(shared) - 10} more" if len(shared) > 10 else "")
         raise ConfigError(
@@ -168,9 +175,18 @@ def refuse_overlap(train: Sequence[Task], evaluation: Sequence[Task], *, allow: 
         )
 
 
-def _pair_keys(task: Task) -> set[tuple[tuple[int, ...], bytes, tuple[int, ...], bytes]]:
+_PairKey = tuple[tuple[int, ...], bytes, tuple[int, ...], bytes]
+
+
+def _pair_keys(task: Task) -> set[_PairKey]:
     return {
         (pair.input.shape, pair.input.tobytes(), pair.output.shape, pair.output.tobytes())
         for pair in (*task.train, *task.test)
         if pair.output is not None
     }
+
+
+def _is_held(keys: set[_PairKey], holders: dict[_PairKey, list[int]]) -> bool:
+    """Whether one of the holders has at least half of the pairs."""
+    counts = Counter(holder for key in keys for holder in holders.get(key, ()))
+    return bool(counts) and 2 * max(counts.values()) >= len(keys)

@@ -37,4 +37,6 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Prompts are counted before they are dropped for their length: that is no mistake to warn of.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer

@@ -171,7 +171,7 @@ no task of the `evaluation` split of arcgym's synthetic set, is in its training 
 | last training loss | {loss} |
 | settings | `config.yaml` beside this card |
 
-Trained by `accelerate launch recipes/pretrain_tiny.py`; the settings that made it are in `config.yaml`. Load it with
+The settings of the run of `recipes/pretrain_tiny.py` that made it are in `config.yaml`. Load it with
 `AutoModelForCausalLM.from_pretrained`, or as `model_name_or_path: arcgym-tiny` in any recipe of arcgym.
 """
 

@@ -54,6 +54,14 @@ class PPOConfig(GRPOConfig):
         default=0.1,
         metadata={"help": "Weight of the value loss in the total loss, at least 0."},
     )
+    value_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Learning rate of the value head, above 0; by default that of the policy. The head starts at zero "
+            "and is linear: it stands, and in short runs needs, 10 to 100 times the policy's rate. The schedule is "
+            "the same for both."
+        },
+    )
     gamma: float = field(
         default=1.0,
         metadata={"help": "Discount per token, in [0, 1]. 1 suits completions that are scored once, at their end."},
@@ -176,6 +184,11 @@ class PPOConfig(GRPOConfig):
         for name in ("cliprange", "cliprange_value"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"`{name}` is {getattr(self, name)}, but has to be above 0.")
+        if self.value_learning_rate is not None and not self.value_learning_rate > 0:
+            raise ConfigError(
+                f"`value_learning_rate` is {self.value_learning_rate}, but has to be above 0. Leave it out for the "
+                "policy's rate."
+            )
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"`{name}` is {getattr(self, name)}, but has to be in [0, 1].")

@@ -171,6 +171,18 @@ class PPOTrainer(GRPOTrainer):
                 self.optimizer.add_param_group({"params": list(head.parameters())})
         return head
 
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Create the optimizer; with `value_learning_rate`, the critic is a parameter group of its own."""
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        rate = self.args.value_learning_rate
+        if is_new and rate is not None:
+            critic = {id(parameter): parameter for parameter in self.value_head.parameters()}
+            for group in optimizer.param_groups:
+                group["params"] = [parameter for parameter in group["params"] if id(parameter) not in critic]
+            optimizer.add_param_group({"params": list(critic.values()), "lr": rate, "weight_decay": 0.0})
+        return optimizer
+
     @property
     def _causal_lm(self) -> PreTrainedModel:
         """The causal LM itself, inside PEFT's wrapper if there is one."""

@@ -309,6 +309,16 @@ def test_kl_of_an_untrained_policy_is_0_and_of_a_changed_model_in_memory_too(mak
     assert kl == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_critic_can_have_its_own_learning_rate(make_trainer):
+    trainer = make_trainer({"learning_rate": 1e-3, "value_learning_rate": 1e-2})
+    optimizer = trainer.create_optimizer()
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    critic = {id(p) for p in trainer.value_head.parameters()}
+    trainable = {id(p) for p in trainer.model.parameters() if p.requires_grad}
+    assert rates == {parameter: 1e-2 if parameter in critic else 1e-3 for parameter in trainable}
+    assert len(optimizer.param_groups[-1]["params"]) == len(critic)
+
+
 def test_given_optimizer_gets_the_critic(make_trainer, make_model):
     model = make_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -47,6 +47,7 @@ SIGNATURES = {
     (Trainer, "_save"): ["output_dir", "state_dict"],
     (Trainer, "_load_from_checkpoint"): ["resume_from_checkpoint", "model"],
     (Trainer, "_load_best_model"): [],
+    (Trainer, "create_optimizer"): ["model"],
 }
 
 
