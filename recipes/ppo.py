@@ -7,9 +7,12 @@ Every setting of the YAML file can be given on the command line; `--help` lists 
 everything, shows the batch arithmetic, one prompt, one program with its verdict, and takes one training step.
 """
 
+import logging
 import os
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# bitsandbytes, which trl imports, warns of optional kernels whether it is used or not
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 from trl import ModelConfig, get_peft_config, get_quantization_config
 

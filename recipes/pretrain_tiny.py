@@ -8,11 +8,14 @@ full mix; inside a window, samples of similar length share a batch. The loss is 
 also on the output grids of all pairs but the first, which can be inferred from the pairs before them.
 """
 
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# bitsandbytes, which trl imports, warns of optional kernels whether it is used or not
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 from transformers import set_seed
 from trl import SFTConfig, SFTTrainer
