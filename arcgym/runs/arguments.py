@@ -42,8 +42,8 @@ class TaskArguments:
     max_prompt_tokens: int = field(
         default=768,
         metadata={
-            "help": "Longest prompt, in tokens; at most the model's context less max_completion_length. A task that is "
-            "longer loses its last demonstrations; it is left out when fewer than `min_pairs` fit."
+            "help": "Longest prompt, in tokens; at most the model's context less max_completion_length. A longer task "
+            "loses its last demonstrations; it is left out when fewer than `min_pairs` fit."
         },
     )
     min_pairs: int = field(default=2, metadata={"help": "Fewest demonstrations that a prompt must show."})

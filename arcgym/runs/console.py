@@ -8,8 +8,7 @@ import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from transformers import PreTrainedTokenizerBase, ProgressCallback, Trainer, TrainerControl, TrainerState
-from transformers import TrainingArguments
+from transformers import ProgressCallback, Trainer, TrainerControl, TrainerState, TrainingArguments
 
 from arcgym.data.mixture import Mixture
 from arcgym.data.tasks import Task

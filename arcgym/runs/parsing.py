@@ -1,8 +1,8 @@
 """Strict configuration for recipes: default < YAML < command line, everything checked before work starts.
 
-`trl.TrlParser` sets YAML values as defaults, which argparse never validates: 2.5 passes for an integer. Here the YAML file
-becomes command-line words first, so that one parser checks both, and a YAML `1e-4`, which YAML 1.1 reads as a string, is
-the number that the user meant.
+`trl.TrlParser` sets YAML values as defaults, which argparse never validates: 2.5 passes for an integer. Here the YAML
+file becomes command-line words first, so that one parser checks both, and a YAML `1e-4`, which YAML 1.1 reads as a
+string, is the number that the user meant.
 """
 
 import difflib
