@@ -97,7 +97,13 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     Args:
         summary: As in `summary.json`: `before` and `after` by set, `seconds`, `programs_per_second`.
     """
-    table = Table(title="Tasks that were not trained on", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(
+        title="Tasks that were not trained on",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
     for heading in ("tasks", "solved before", "solved after", "pass@1, %", "valid, %"):
         table.add_column(heading, justify="left" if heading == "tasks" else "right", no_wrap=True)
     for name, after in summary["after"].items():
@@ -107,7 +113,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             _solved(before),
             _solved(after),
             f"{100 * before['pass@1']:.1f} → {100 * after['pass@1']:.1f}",
-            f"{100 * before['valid_frac']:.1f} → {100 * after['valid_frac']:.1f}",
+            f"{100 * before['valid_frac']:.0f} → {100 * after['valid_frac']:.0f}",
         )
     console = Console()
     console.print()

@@ -13,8 +13,10 @@ import json
 import math
 import os
 import platform
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -41,8 +43,6 @@ class RunDirectory:
         ConfigError: It cannot be made or written to.
     """
 
-    _folder: tempfile.TemporaryDirectory | None = None
-
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
@@ -58,10 +58,9 @@ class RunDirectory:
 
     @classmethod
     def temporary(cls) -> "RunDirectory":
-        """Make a run directory that is removed when the process ends."""
-        folder = tempfile.TemporaryDirectory(prefix="arcgym-run-")
-        directory = cls(folder.name)
-        directory._folder = folder  # lives as long as the run directory
+        """Make a run directory that is removed with the object, at the latest when the process ends."""
+        directory = cls(tempfile.mkdtemp(prefix="arcgym-run-"))
+        weakref.finalize(directory, shutil.rmtree, directory.path)
         return directory
 
     def write_config(self, *configs: object) -> None:

@@ -35,9 +35,9 @@ def test_the_final_table_fits_eighty_columns_and_shows_before_and_after(capsys):
         "5.1",
         "→",
         "6.8",
-        "95.8",
+        "96",
         "→",
-        "100.0",
+        "100",
     ]
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("Mean reward"))
     assert "0.350 → 0.463" in out and "3200 programs trained on in 261 s, 12.2 per second" in out

@@ -9,5 +9,5 @@ from arcgym.sandbox import CodeSandbox
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[CodeSandbox]:
-    with CodeSandbox(timeout_s=0.25, memory_mb=256, workers=1) as shared:
+    with CodeSandbox(timeout_s=1.0, memory_mb=256, workers=1) as shared:
         yield shared

@@ -269,7 +269,15 @@ def test_nothing_is_left_when_the_sandbox_is_dropped_or_an_exception_leaves_it()
     assert (descendants(), open_descriptors()) == before
 
 
-def test_ctrl_c_ends_the_running_program_and_the_sandbox_lives_on():
+@pytest.fixture
+def interruptible():
+    """Take Ctrl-C also where this process was started with it ignored, as shells start background jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_the_running_program_and_the_sandbox_lives_on(interruptible):
     others = descendants()
     with CodeSandbox(timeout_s=60, workers=1) as sandbox:
         before = open_descriptors()
