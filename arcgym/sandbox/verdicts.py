@@ -25,8 +25,9 @@ def judge(source: str, finished: Finished, timeout_s: float) -> ExecutionResult:
     records, report = finished.records, finished.report
     outputs = tuple(_grid(plain) for plain in records.outputs)
     status, error = _decide(finished, timeout_s)
-    # What it computed may come from where it was not allowed to look, or came after its time was up.
-    if status is Status.SECURITY_VIOLATION or (status is Status.TIMEOUT and not records.fault):
+    # What it computed may come from where it was not allowed to look, or have come after its time was up: the signal
+    # that asks for the running line may wake a program that waits.
+    if status in (Status.SECURITY_VIOLATION, Status.TIMEOUT):
         outputs = (None,) * len(outputs)
     return ExecutionResult(
         status=status,
