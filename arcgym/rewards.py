@@ -136,6 +136,8 @@ class Verdict:
     pairs: tuple[PairVerdict, ...]
     num_chars: int = 0
     error: str = ""
+    mutated_input: bool = False
+    is_deterministic: bool | None = None  # None: not checked
 
     @property
     def label(self) -> str:
@@ -414,6 +416,8 @@ def _verdict(program: str, result: ExecutionResult, pairs: Sequence[_ScoredPair]
         ),
         num_chars=len(program.strip()),
         error=f"{result.error_type}: {result.message}{place}" if result.error_type else "",
+        mutated_input=result.mutated_input,
+        is_deterministic=result.is_deterministic,
     )
 
 
@@ -436,6 +440,11 @@ def _metrics(
     metrics = {"programs/valid_frac": labels.count(Status.OK.value) / total}
     for label in [NO_PROGRAM, *(status.value for status in Status if status is not Status.OK)]:
         metrics[f"programs/{label}_frac"] = labels.count(label) / total
+
+    metrics["programs/mutated_input_frac"] = _mean([verdict.mutated_input for verdict in verdicts])
+    checked = [verdict.is_deterministic for verdict in verdicts if verdict.is_deterministic is not None]
+    if checked:
+        metrics["programs/nondeterministic_frac"] = checked.count(False) / len(checked)
 
     judged = [
         (verdict, part, key) for verdict, part, key in zip(verdicts, parts, keys, strict=True) if part is not None

@@ -106,6 +106,13 @@ class SandboxArguments:
         default=False,
         metadata={"help": "Train even where this machine cannot give every guarantee; see `arcgym env`."},
     )
+    sandbox_input_timeout_s: float | None = field(
+        default=None, metadata={"help": "Seconds that a program may take for one grid; unset for no limit of its own."}
+    )
+    sandbox_check_determinism: bool = field(
+        default=False,
+        metadata={"help": "Run every program twice and log the share whose two runs differ. Doubles sandbox time."},
+    )
 
     def open(self) -> CodeSandbox:
         """Start the sandbox.

@@ -8,7 +8,6 @@ this module does is tell an honest program's outcome well: which error, in which
 import io
 import operator
 import os
-import random
 import sys
 import types
 from collections.abc import Callable
@@ -18,8 +17,13 @@ import numpy as np
 
 from arcgym.sandbox import protocol
 
+if sys.platform != "win32":
+    import resource
+
 FILENAME = "<program>"
 MAX_PRINTED = 1 << 20
+# The interpreter has specialised a function's code after eight calls and a few more.
+REHEARSALS = 20
 _VIOLATING_EVENTS = frozenset(
     "os.chflags os.chmod os.chown os.exec os.fork os.forkpty os.kill os.killpg os.link os.lockf os.mkdir"
     " os.posix_spawn os.remove os.removexattr os.rename os.rmdir os.setxattr os.spawn os.symlink os.system os.truncate"
@@ -64,11 +68,19 @@ class InvalidOutputError(Exception):
 
 
 class Runner:
-    """One run of one program; its process ends with it."""
+    """One run of one program; its process ends with it.
 
-    def __init__(self, job: protocol.Job, result_fd: int, readable: tuple[str, ...]) -> None:
+    Args:
+        job: the program and its inputs.
+        result_fd: where the records go.
+        progress_fd: where a byte goes at the start of each input, -1 for nowhere.
+        readable: folders that a program may look into.
+    """
+
+    def __init__(self, job: protocol.Job, result_fd: int, progress_fd: int, readable: tuple[str, ...]) -> None:
         self._job = job
         self._result_fd = result_fd
+        self._progress_fd = progress_fd
         self._readable = readable
         self._printed = _Printed()
         self._violation: protocol.Failure | None = None
@@ -79,20 +91,34 @@ class Runner:
         """Run the program, write its records and leave the process."""
         os._exit = self._exit
         sys.stdout = sys.stderr = self._printed
-        random.seed(0)  # the module reseeds itself from the kernel at every fork
         sys.addaudithook(self._audit)
-        transform = self._load()
-        if transform is not None:
-            for index, grid in enumerate(self._job.grids):
-                self._current = index
-                output, failure = self._apply(transform, grid)
-                if failure is None:
-                    _write(self._result_fd, protocol.encode_output(self._job.nonce, index, output))
-                    continue
-                self._fail(failure)
-                if failure.status in protocol.FATAL:
-                    break
+        self._run_all()
         self._finish()
+
+    def rehearse(self) -> None:
+        """Run a trusted program in the zygote, so that what Python makes at first use is there before forks."""
+        main = sys.modules["__main__"]
+        for _ in range(REHEARSALS):
+            self._run_all()
+            protocol.encode_end(self._job.nonce, self._mutated, self._printed.kept)
+        sys.modules["__main__"] = main
+        del sys.modules["program"]
+
+    def _run_all(self) -> None:
+        transform = self._load()
+        if transform is None:
+            return
+        for index, grid in enumerate(self._job.grids):
+            self._current = index
+            if self._progress_fd >= 0:
+                os.write(self._progress_fd, b".")
+            output, failure = self._apply(transform, grid)
+            if failure is None:
+                _write(self._result_fd, protocol.encode_output(self._job.nonce, index, output))
+                continue
+            self._fail(failure)
+            if failure.status in protocol.FATAL:
+                break
 
     def _load(self) -> Callable[[Any], Any] | None:
         """The program's `transform`, or None after the failure was written."""
@@ -126,21 +152,17 @@ class Runner:
         """The output for one input, or the input itself and why there is no output."""
         array: np.ndarray | None = None
         output = grid
-        reserve: np.ndarray | None = None
         try:
-            # Given back on failure, so that there is room to report it; not a bytearray, which would touch its pages.
-            reserve = np.empty(1 << 20, dtype=np.int8)
-            array = np.frombuffer(grid.cells, dtype=np.int8).reshape(grid.height, grid.width).copy()
+            height, width, cells = grid
+            array = np.frombuffer(cells, np.int8).reshape(height, width).copy()
             output = plain_grid(transform(array))
             failure = self._violation
         except InvalidOutputError as exc:
             line = getattr(getattr(transform, "__code__", None), "co_firstlineno", None)
             failure = self._violation or protocol.Failure("invalid_output", line, "InvalidOutput", str(exc))
         except BaseException as exc:
-            reserve = None
             failure = self._failure(exc)
-        del reserve
-        self._mutated = self._mutated or (array is not None and array.tobytes() != grid.cells)
+        self._mutated = self._mutated or (array is not None and array.tobytes() != grid[2])
         if self._printed.total > MAX_PRINTED:
             failure = protocol.Failure("output_limit", self._printed.line, "OutputLimit", "too much was printed")
         return output, failure
@@ -151,6 +173,8 @@ class Runner:
         status = "runtime_error"
         if isinstance(exc, MemoryError):
             status = "memory"
+            most = resource.getrlimit(resource.RLIMIT_AS)[1]
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))  # room to report
         elif isinstance(exc, OutputLimitError):
             status = "output_limit"
         elif isinstance(exc, PermissionError):

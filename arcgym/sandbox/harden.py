@@ -4,10 +4,12 @@ A layer that cannot be had is noted with the kernel's reason and must not break 
 is in force is measured afterwards by a program that tries (see `layers`).
 """
 
+import functools
 import math
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from arcgym.sandbox import linux
@@ -16,6 +18,9 @@ if sys.platform != "win32":
     import resource
 
 CANARY = "/canary"
+# What a program that ran out of memory gets on top, to say so.
+_MEGABYTE = 1 << 20
+_ROOM_TO_REPORT = 4 * _MEGABYTE
 _HIDDEN = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip")
 
 
@@ -29,10 +34,10 @@ class Hardening:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._config = config
-        self._child_filter: linux.PreparedFilter | None = None
+        self._statm = -1
+        self._child_calls: list[Callable[[], Any]] = []
         self._in_pid_namespace = False
         self._cpu_limit = math.ceil(config["timeout_s"]) + 1
-        self._address_space = 0
         self.attempts: dict[str, str] = {}
         self.has_listener = False
 
@@ -60,7 +65,10 @@ class Hardening:
         Args:
             listener: descriptor number that the system-call listener gets.
         """
+        if os.path.exists("/proc/self/statm"):
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY)  # the new root has no /proc
         self._limit_resources()
+        self._prepare_child(None)
         if not linux.supported():
             for layer in ("root", "landlock", "uid", "seccomp"):
                 self.attempts[layer] = f"not available on {sys.platform}"
@@ -87,13 +95,20 @@ class Hardening:
 
     def confine_child(self) -> None:
         """What is done anew after every fork; a failure here ends the child."""
-        resource.setrlimit(resource.RLIMIT_CPU, (self._cpu_limit, self._cpu_limit))
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # the kernel does not hold root to it
-        if self._child_filter is None:
+        for confine in self._child_calls:
+            confine()
+
+    def _prepare_child(self, child_filter: linux.PreparedFilter | None) -> None:
+        limits = {resource.RLIMIT_CPU: self._cpu_limit, resource.RLIMIT_NPROC: 0}  # root is not held to NPROC
+        if not linux.supported():
+            pairs = [(kind, (value, value)) for kind, value in limits.items()]
+            self._child_calls = [functools.partial(resource.setrlimit, *pair) for pair in pairs]
             return
-        if not self._in_pid_namespace:
-            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        self._child_filter.install()
+        self._child_calls = [linux.prepared_limit(kind, value) for kind, value in limits.items()]
+        if child_filter is not None:
+            if not self._in_pid_namespace:
+                self._child_calls.append(linux.PreparedCall("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+            self._child_calls.append(child_filter.install)
 
     def _try(self, layer: str, put_in_force: Any) -> bool:
         try:
@@ -109,16 +124,29 @@ class Hardening:
         linux.unshare("user")
         linux.map_own_user(uid, gid)
 
+    def limit_memory(self) -> None:
+        """Bound the address space; called when nothing more is loaded or given back.
+
+        BLAS and the C library map much more than they use, so the limit is on top of what is mapped already.
+        """
+        space = _mapped_bytes(self._statm) + self._config["memory_mb"] * _MEGABYTE
+        os.close(self._statm)
+        self._lower_limits({"AS": (space, space + _ROOM_TO_REPORT)})
+
     def _limit_resources(self) -> None:
-        megabyte = 1 << 20
-        limits = {"CORE": 0, "FSIZE": 0, "NOFILE": 64, "MEMLOCK": 0, "MSGQUEUE": 0}
-        # BLAS and the C library map much more than they use, so the limit is on top of what is mapped already.
-        limits["AS"] = _mapped_bytes() + self._config["memory_mb"] * megabyte
-        failed = []
-        for name, value in limits.items():
+        limits = dict.fromkeys(("CORE", "FSIZE", "MEMLOCK", "MSGQUEUE"), (0, 0))
+        limits |= {"NOFILE": (64, 64), "STACK": (8 * _MEGABYTE, 8 * _MEGABYTE)}
+        self._lower_limits(limits)
+
+    def _lower_limits(self, limits: dict[str, tuple[int, int]]) -> None:
+        failed = [self.attempts["rlimits"]] if self.attempts.get("rlimits") else []
+        for name, (soft, hard) in limits.items():
             try:
-                number = getattr(resource, f"RLIMIT_{name}")
-                resource.setrlimit(number, (value, value))
+                kind = getattr(resource, f"RLIMIT_{name}")
+                most = resource.getrlimit(kind)[1]
+                if most != resource.RLIM_INFINITY:
+                    soft, hard = min(soft, most), min(hard, most)
+                resource.setrlimit(kind, (soft, hard))
             except (AttributeError, ValueError, OSError) as exc:
                 failed.append(f"{name}: {exc}")
         self.attempts["rlimits"] = "; ".join(failed)
@@ -145,7 +173,6 @@ class Hardening:
 
     def _filter_system_calls(self, listener: int) -> None:
         machine = linux.architecture()
-        self._child_filter = None
         child_filter = linux.PreparedFilter(linux.child_filter(machine))
         try:
             fd = linux.PreparedFilter(linux.zygote_filter(machine, notify=True)).install(listen=True)
@@ -154,7 +181,7 @@ class Hardening:
             self.has_listener = True
         except OSError:  # a listener of a container's runtime is in the way, or an old kernel
             linux.PreparedFilter(linux.zygote_filter(machine, notify=False)).install()
-        self._child_filter = child_filter
+        self._prepare_child(child_filter)
 
 
 def _wait_and_leave(zygote: int) -> NoReturn:
@@ -170,12 +197,8 @@ def _entries(folders: list[str]) -> list[str]:
     return [entry.path for folder in folders for entry in os.scandir(folder) if entry.name not in _HIDDEN]
 
 
-def _mapped_bytes() -> int:
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[0]) * resource.getpagesize()
-    except OSError:
-        return 1 << 30
+def _mapped_bytes(statm: int) -> int:
+    return int(os.pread(statm, 100, 0).split()[0]) * resource.getpagesize() if statm >= 0 else 1 << 30
 
 
 def _others_can_enter(folder: str) -> bool:

@@ -89,7 +89,7 @@ def describe_layers() -> list[Layer]:
     Raises:
         SandboxError: not even a worker without any layer can be started.
     """
-    worker = Worker(Limits(timeout_s=5.0, memory_mb=512))
+    worker = Worker(Limits(timeout_s=5.0, input_timeout_s=5.0, memory_mb=512))
     try:
         worker.start()
         worker.greet()

@@ -10,12 +10,14 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 
 from arcgym.errors import SandboxError
+from arcgym.grids import grids_equal
 from arcgym.sandbox import protocol
 from arcgym.sandbox.client import Limits, Worker, WorkerLostError, wait_for
 from arcgym.sandbox.layers import Layer, measure, refusal, require
@@ -43,22 +45,35 @@ class CodeSandbox:
         memory_mb: address space in MiB that one program may add to the warm interpreter's.
         workers: how many programs run at the same time; one per core is best.
         allow_weak: start also where the required layers (see `describe_layers`) cannot be had, and log what is lost.
+        input_timeout_s: seconds, in the same sense, that a program may take for one of its inputs; None for no limit
+            of its own. A program can dodge this one, never `timeout_s`.
+        check_determinism: run every program twice, in two processes, and say in `is_deterministic` whether both gave
+            the same. Costs twice the time.
 
     Raises:
         SandboxError: the sandbox cannot start, or not with the required layers.
     """
 
     def __init__(
-        self, timeout_s: float = 2.0, memory_mb: int = 512, workers: int = 2, allow_weak: bool = False
+        self,
+        timeout_s: float = 2.0,
+        memory_mb: int = 512,
+        workers: int = 2,
+        allow_weak: bool = False,
+        input_timeout_s: float | None = None,
+        check_determinism: bool = False,
     ) -> None:
         if not 0 < timeout_s < 86400:
             raise ValueError(f"timeout_s is {timeout_s}; give seconds above 0 and below 86400")
+        if input_timeout_s is not None and not 0 < input_timeout_s < 86400:
+            raise ValueError(f"input_timeout_s is {input_timeout_s}; give seconds above 0 and below 86400, or None")
         if memory_mb < 16:
             raise ValueError(f"memory_mb is {memory_mb}; give at least 16")
         if workers < 1:
             raise ValueError(f"workers is {workers}; give at least 1")
-        self._limits = Limits(timeout_s, memory_mb)
+        self._limits = Limits(timeout_s, timeout_s if input_timeout_s is None else input_timeout_s, memory_mb)
         self._allow_weak = allow_weak
+        self._check_determinism = check_determinism
         self._workers = [Worker(self._limits) for _ in range(workers)]
         self._idle = deque(self._workers)
         self._changed = threading.Condition()
@@ -87,13 +102,20 @@ class CodeSandbox:
             SandboxError: the sandbox is closed, or no worker can be started any more.
         """
         tasks, results = self._prepare(programs, inputs)
+        if self._check_determinism:
+            tasks += [task._replace(number=task.number + len(programs)) for task in tasks]
+            results += results
         if tasks:
             workers = self._take(len(tasks))
             try:
                 self._drive(workers, tasks, results)
             finally:
                 self._give_back(workers)
-        return [result for result in results if result is not None]
+        finished = [result for result in results if result is not None]
+        if self._check_determinism:
+            count = len(programs)
+            return [_compared(first, second) for first, second in zip(finished[:count], finished[count:], strict=True)]
+        return finished
 
     def close(self) -> None:
         """End all workers; a `run` in another thread raises `SandboxError`. Closing twice is allowed."""
@@ -195,7 +217,12 @@ class CodeSandbox:
                 raise WorkerLostError("the worker was dead when the program was handed over")
             if ready.intersection(worker.fds()):
                 finished = worker.advance()
-                return judge(task.source, finished, self._limits.timeout_s) if finished else None
+                if finished is None:
+                    return None
+                if finished.report.strays:  # a program got past a layer; do not trust what it may have touched
+                    logger.info("a program left %d processes; its worker is replaced", finished.report.strays)
+                    worker.stop()
+                return judge(task.source, finished, self._limits)
             if time.monotonic() < worker.deadline:
                 return None
             raise WorkerLostError("the worker did not answer in time")
@@ -243,6 +270,15 @@ def _plain(grid: Grid, name: str) -> protocol.PlainGrid:
     if array.min() < 0 or array.max() > protocol.MAX_CELL:
         raise ValueError(f"{name} has cells from {array.min()} to {array.max()}; 0 to {protocol.MAX_CELL} are allowed")
     return protocol.PlainGrid(array.shape[0], array.shape[1], array.astype(np.uint8).tobytes())
+
+
+def _compared(first: ExecutionResult, second: ExecutionResult) -> ExecutionResult:
+    """The first result, with word of whether the second is like it."""
+    if Status.INFRASTRUCTURE in (first.status, second.status):
+        return first
+    pairs = zip(first.outputs, second.outputs, strict=True)
+    same = all(grids_equal(a, b) or (a is None and b is None) for a, b in pairs)
+    return replace(first, is_deterministic=same and first.status is second.status)
 
 
 def _stop_all(workers: list[Worker]) -> None:

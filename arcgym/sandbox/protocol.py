@@ -47,10 +47,10 @@ _HEAD = struct.Struct(f"<c{NONCE_BYTES}sH")
 _FAILURE = struct.Struct("<BiHH")
 _END = struct.Struct("<BH")
 
-TICKET = struct.Struct("<4sQ")
+TICKET = struct.Struct("<4sQI")
 TICKET_RUN = b"RUN "
 TICKET_KILL = b"KILL"
-REPORT = struct.Struct("<QiBdddQIiH")
+REPORT = struct.Struct("<QiBdddQIiIH")
 
 
 class PlainGrid(NamedTuple):
@@ -104,10 +104,11 @@ class Report(NamedTuple):
     peak_bytes: int
     violations: int
     system_call: int
+    strays: int
     trace: bytes
 
 
-EXITED, OUT_OF_TIME, CANCELLED, TAMPERED = range(4)
+EXITED, OUT_OF_TIME, INPUT_OUT_OF_TIME, CANCELLED, TAMPERED = range(5)
 
 
 def encode_job(nonce: bytes, source: bytes, grids: Sequence[PlainGrid]) -> bytes:
@@ -122,13 +123,12 @@ def decode_job(data: bytes) -> Job:
     """Unpack a job, which comes from the caller and is trusted."""
     nonce, source_bytes, count = _JOB.unpack_from(data)
     at = _JOB.size + source_bytes
-    source = data[_JOB.size : at].decode("utf-8")
+    source = data[_JOB.size : at].decode()
     grids = []
     for _ in range(count):
-        height, width = _SIZE.unpack_from(data, at)
-        at += _SIZE.size
-        grids.append(PlainGrid(height, width, data[at : at + height * width]))
-        at += height * width
+        height, width = data[at], data[at + 1]
+        at += _SIZE.size + height * width
+        grids.append(PlainGrid(height, width, data[at - height * width : at]))
     return Job(nonce, source, grids)
 
 

@@ -43,6 +43,7 @@ class ExecutionResult:
         cpu_s: seconds of CPU time that the process used, in user and kernel mode.
         peak_bytes: peak resident memory, the warm interpreter with NumPy (some 30 MB) included.
         mutated_input: whether the program changed a grid that it was given.
+        is_deterministic: whether a second run ended the same way with the same outputs; None when there was none.
         stdout: what the program printed (standard output and error), shortened.
     """
 
@@ -56,6 +57,7 @@ class ExecutionResult:
     cpu_s: float = 0.0
     peak_bytes: int = 0
     mutated_input: bool = False
+    is_deterministic: bool | None = None
     stdout: str = ""
 
     @property

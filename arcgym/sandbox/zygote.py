@@ -32,14 +32,18 @@ WAITING_SHARE = 0.01
 STRETCH_S = 0.25
 _real_exit = os._exit  # the child replaces the name for its program
 
+# What solvers import, and little else: every library that is mapped and every page that is written is copied by each
+# fork. Other modules of the standard library and of NumPy are still there to be imported.
 PRELOADED = (
-    "__future__ abc argparse array ast base64 binascii bisect calendar cmath collections collections.abc contextlib"
-    " copy copyreg csv ctypes dataclasses datetime decimal difflib dis enum fractions functools graphlib hashlib"
-    " heapq hmac inspect io itertools json keyword linecache locale logging math numbers operator pathlib pickle"
-    " pprint queue random re secrets select shutil socket sre_compile statistics string struct subprocess tempfile"
-    " textwrap threading time timeit traceback types typing unicodedata unittest uuid warnings weakref zlib numpy"
-    " numpy.random numpy.linalg numpy.fft numpy.ma numpy.polynomial numpy.lib.stride_tricks"
+    "__future__ bisect cmath collections collections.abc contextlib copy ctypes dataclasses enum functools heapq"
+    " itertools json math numbers operator random re string struct time traceback types typing warnings weakref"
+    " numpy numpy.random numpy.linalg numpy.lib.stride_tricks arcgym.primitives"
 ).split()
+# What those take for their objects, about.
+ARENAS_BYTES = 9 << 20
+# Libraries that some of them load if they can, and do without.
+DISPENSABLE = ("_hashlib", "_bz2", "_lzma")
+SAMPLE = b"import numpy as np\n\n\ndef transform(grid):\n    return np.rot90(grid) + 1\n"
 
 
 def main() -> NoReturn:
@@ -69,20 +73,40 @@ def _warm_up(config: dict[str, Any], control: socket.socket) -> "Zygote":
     harden = importlib.import_module("arcgym.sandbox.harden")
     layers = harden.Hardening(config)
     layers.separate()  # namespaces; continues in process 1 of the new ones
+    arenas = _claim_arenas()
     _preload(config)
-    from arcgym.sandbox import child, protocol
+    from arcgym.sandbox import child, linux, protocol
 
+    sample = protocol.encode_job(bytes(protocol.NONCE_BYTES), SAMPLE, [protocol.PlainGrid(1, 2, b"\1\2")])
+    child.Runner(protocol.decode_job(sample), LISTENER, -1, ()).rehearse()  # that number is still /dev/null
+    gc.collect()
+    if linux.supported():
+        linux.merge_mappings()
+        linux.use_huge_pages()
     layers.confine(LISTENER)
-    zygote = Zygote(config, control, layers, child, protocol)
+    zygote = Zygote(config, control, layers, child, protocol, arenas)
     _close_packages()
     faulthandler.enable(file=TRACE_WRITE, all_threads=False)
     if hasattr(faulthandler, "register"):
         faulthandler.register(TRACE_SIGNAL, file=TRACE_WRITE, all_threads=False, chain=False)
     os.dup2(0, 2)
     gc.collect()
+    layers.limit_memory()
     gc.freeze()
     _greet(control, {"attempts": layers.attempts, "pid": os.getpid()})
     return zygote
+
+
+def _claim_arenas() -> list[bytes]:
+    """Have the interpreter get the memory for its objects in one piece, which huge pages can hold.
+
+    Returns:
+        What keeps that memory: one small object in each of the interpreter's arenas (1 MiB; 256 KiB before 3.10).
+    """
+    blocks: list[Any] = [None] * (ARENAS_BYTES // 512)
+    for i in range(len(blocks)):
+        blocks[i] = bytes(470)
+    return blocks[::400]
 
 
 def _open_packages(package: str) -> None:
@@ -96,18 +120,34 @@ def _open_packages(package: str) -> None:
 
 def _preload(config: dict[str, Any]) -> None:
     sys.path.append(config["numpy_parent"])
+    absent: Any = dict.fromkeys(DISPENSABLE)  # None: an import of it fails
+    sys.modules.update(absent)
+    register, os.register_at_fork = os.register_at_fork, _register_nothing
     for name in PRELOADED:
         importlib.import_module(name)
-    importlib.import_module("arcgym.primitives")
+    os.register_at_fork = register
+    for name in DISPENSABLE:
+        del sys.modules[name]
     sys.path.remove(config["numpy_parent"])
     sys.path_importer_cache.pop(config["numpy_parent"], None)
-    _make_numpy_deterministic()
+    _seed()
 
 
-def _make_numpy_deterministic() -> None:
+def _register_nothing(**_: Any) -> None:
+    """Stand in for os.register_at_fork: `random`, `threading` and `logging` would reseed and repair locks every time.
+
+    Programs may not start threads or fork, and are seeded anyway; the repairs cost a fifth of a fork.
+    """
+
+
+def _seed() -> None:
+    """Give every child the same state of the random generators."""
+    import random
+
     import numpy as np
 
-    np.random.seed(0)  # children inherit the state: NumPy, unlike `random`, does not reseed at fork
+    random.seed(0)
+    np.random.seed(0)
     seeded = np.random.default_rng
 
     def default_rng(seed: Any = None) -> Any:
@@ -135,125 +175,144 @@ class Zygote:
     """Serves one child at a time until the caller is gone."""
 
     def __init__(
-        self, config: dict[str, Any], control: socket.socket, layers: Any, child: types.ModuleType, protocol: Any
+        self,
+        config: dict[str, Any],
+        control: socket.socket,
+        layers: Any,
+        child: types.ModuleType,
+        protocol: Any,
+        arenas: list[bytes],
     ) -> None:
-        self._timeout_s: float = config["timeout_s"]
-        self._hard_wall_s: float = config["hard_wall_s"]
+        self.timeout_s: float = config["timeout_s"]
+        self.input_timeout_s: float = config["input_timeout_s"]
+        self.hard_wall_s: float = config["hard_wall_s"]
+        self.control = control
+        self._arenas = arenas
+        self.protocol = protocol
+        self.poller = select.poll()
+        self.poller.register(CONTROL, select.POLLIN)
+        self.poller.register(TRACE_READ, 0)  # tells of the child's end; what is written there can wait until a check
+        if layers.has_listener:
+            self.poller.register(LISTENER, select.POLLIN)
         self._readable = tuple(os.path.join(folder, "") for folder in [*config["stdlib"], *config["packages"]])
-        self._control = control
         self._layers = layers
         self._child = child
-        self._protocol = protocol
-        self._poller = select.poll()
-        self._poller.register(CONTROL, select.POLLIN)
-        if layers.has_listener:
-            self._poller.register(LISTENER, select.POLLIN)
+        self._progress = TRACE_WRITE if self.input_timeout_s < self.timeout_s else -1
 
     def serve(self) -> NoReturn:
         """Take tickets until the control socket closes."""
-        protocol = self._protocol
+        protocol, ticket_size = self.protocol, self.protocol.TICKET.size
         while True:
-            ticket, fds, _, _ = socket.recv_fds(self._control, protocol.TICKET.size, 2)
+            ticket, fds, _, _ = socket.recv_fds(self.control, ticket_size, 2)
             if not ticket:
                 os._exit(0)
-            kind, job_id = protocol.TICKET.unpack(ticket)
+            kind, job_id, job_bytes = protocol.TICKET.unpack(ticket)
             if kind != protocol.TICKET_RUN:  # a late order to kill a child that is gone already
                 continue
-            if fds != [JOB, RECORDS] or os.pipe() != (TRACE_READ, TRACE_WRITE):
+            if fds != [JOB, RECORDS] or _pipe() != (TRACE_READ, TRACE_WRITE):
                 os._exit(2)  # the numbering is part of the isolation; start afresh
-            self._control.sendall(protocol.encode_report(self._run_one(job_id)))
+            self.control.sendall(protocol.encode_report(self._run_one(job_id, job_bytes)))
 
-    def _run_one(self, job_id: int) -> Any:
+    def _run_one(self, job_id: int, job_bytes: int) -> Any:
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            self._become_child()
-        os.close(JOB)
-        os.close(RECORDS)
+            self._become_child(job_bytes)
+        os.closerange(JOB, RECORDS + 1)
         os.close(TRACE_WRITE)
         watch = _Watch(self, pid, started)
-        reason = watch.until_end()
+        watch.until_end()
         os.close(TRACE_READ)
         usage = watch.usage
-        return self._protocol.Report(
+        return self.protocol.Report(
             job_id,
             watch.wait_status,
-            reason,
+            watch.reason,
             time.monotonic() - started,
             usage.ru_utime + usage.ru_stime,
             usage.ru_stime,
             usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
             watch.violations,
             watch.system_call,
+            watch.strays,
             bytes(watch.trace),
         )
 
-    def _become_child(self) -> NoReturn:
+    def _become_child(self, job_bytes: int) -> NoReturn:
         try:
-            for fd in (CONTROL, LISTENER, TRACE_READ):
-                os.close(fd)
+            os.closerange(CONTROL, LISTENER + 1)
+            os.close(TRACE_READ)
             os.setsid()
-            job = self._protocol.decode_job(_read_all(JOB))
+            job = self.protocol.decode_job(os.read(JOB, job_bytes))
             os.close(JOB)
             self._layers.confine_child()
-            self._child.Runner(job, RECORDS, self._readable).run()
+            self._child.Runner(job, RECORDS, self._progress, self._readable).run()
         except BaseException:
             _real_exit(70)
         _real_exit(71)
 
 
 class _Watch:
-    """The watch over one child: its deadline, its forbidden system calls, its end."""
+    """The watch over one child: its deadlines, its forbidden system calls, its end."""
 
     def __init__(self, zygote: Zygote, pid: int, started: float) -> None:
         self._zygote = zygote
         self._pid = pid
         self._started = started
         self._clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process, as clock_getcpuclockid makes it
-        self._sample = (0.0, 0.0)
+        # Wall and CPU seconds at the last check, and when the present input was first seen to run.
+        self._checked = self._input_began = (0.0, 0.0)
+        self._inputs_begun = 1
+        self.reason: int = zygote.protocol.EXITED
         self.trace = bytearray()
         self.violations = 0
         self.system_call = -1
+        self.strays = 0
         self.wait_status = 0
         self.usage: Any = None
 
-    def until_end(self) -> int:
-        """Wait for the end, or bring it about; returns the reason."""
-        protocol, poller = self._zygote._protocol, self._zygote._poller
-        reason: int = protocol.EXITED
-        check_at = self._started + self._zygote._timeout_s
-        poller.register(TRACE_READ, select.POLLIN)
-        while reason == protocol.EXITED:
-            events = dict(poller.poll(max(0.0, (check_at - time.monotonic()) * 1000 + 1)))
-            if LISTENER in events:
-                self._refuse_system_call()
-            if CONTROL in events and self._told_to_kill():
-                reason = protocol.CANCELLED
-            if TRACE_READ in events and not self._read_trace():
-                break
-            if len(self.trace) > MAX_TRACE_BYTES:
-                reason = protocol.TAMPERED
-            if time.monotonic() >= check_at:
-                if self._is_out_of_time():
-                    reason = protocol.OUT_OF_TIME
-                    self._ask_for_trace()
-                check_at = time.monotonic() + self._next_check()
-        poller.unregister(TRACE_READ)
+    def until_end(self) -> None:
+        """Wait for the end, or bring it about."""
+        protocol, poller = self._zygote.protocol, self._zygote.poller
+        check_at = self._started + self._next_check(self._zygote.timeout_s)
+        ended = False
+        while not ended and self.reason == protocol.EXITED:
+            for fd, _ in poller.poll(max(0.0, (check_at - time.monotonic()) * 1000 + 1)):
+                if fd == TRACE_READ:
+                    ended = True
+                elif fd == LISTENER:
+                    self._refuse_system_call()
+                elif self._told_to_kill():
+                    self.reason = protocol.CANCELLED
+            if time.monotonic() >= check_at and not ended:
+                self._check()
+                check_at = time.monotonic() + self._next_check(STRETCH_S)
         self._reap()
-        return reason
+        self._read_trace()
 
-    def _is_out_of_time(self) -> bool:
-        """Time is up when the CPU time is used up; on the wall clock, at once if it waits, later if it is starved."""
-        limit = self._zygote._timeout_s
+    def _check(self) -> None:
+        """Stop the program if its time is up: CPU time; on the wall clock at once if it waits, later if starved."""
+        zygote, protocol = self._zygote, self._zygote.protocol
         wall = time.monotonic() - self._started
         cpu = _cpu_seconds(self._clock, wall)
-        waits = cpu - self._sample[1] < WAITING_SHARE * (wall - self._sample[0])
-        self._sample = (wall, cpu)
-        return cpu >= limit or wall >= self._zygote._hard_wall_s or (waits and wall >= limit)
+        waits = cpu - self._checked[1] < WAITING_SHARE * (wall - self._checked[0])
+        self._checked = (wall, cpu)
+        self._read_trace()
+        if len(self.trace) > self._inputs_begun:
+            self._inputs_begun, self._input_began = len(self.trace), self._checked
+        input_wall, input_cpu = wall - self._input_began[0], cpu - self._input_began[1]
+        if cpu >= zygote.timeout_s or wall >= zygote.hard_wall_s or (waits and wall >= zygote.timeout_s):
+            self.reason = protocol.OUT_OF_TIME
+        elif input_cpu >= zygote.input_timeout_s or (waits and input_wall >= zygote.input_timeout_s):
+            self.reason = protocol.INPUT_OUT_OF_TIME
+        if self.reason != protocol.EXITED:
+            self._ask_for_trace()
 
-    def _next_check(self) -> float:
-        left = self._zygote._timeout_s - self._sample[1]
-        return min(STRETCH_S, max(left, 0.005))
+    def _next_check(self, at_most: float) -> float:
+        zygote = self._zygote
+        if zygote.input_timeout_s < zygote.timeout_s:
+            at_most = min(at_most, zygote.input_timeout_s / 4)
+        return min(at_most, max(zygote.timeout_s - self._checked[1], 0.005))
 
     def _ask_for_trace(self) -> None:
         """Have faulthandler write the lines that run now, innermost first; works inside loops in C too."""
@@ -271,12 +330,19 @@ class _Watch:
                 return
 
     def _read_trace(self) -> bool:
-        data = os.read(TRACE_READ, MAX_TRACE_BYTES)
+        """Take what is there; False at the end."""
+        try:
+            data = os.read(TRACE_READ, MAX_TRACE_BYTES)
+        except BlockingIOError:
+            return True
         self.trace += data
+        if len(self.trace) >= MAX_TRACE_BYTES:
+            self.reason = self._zygote.protocol.TAMPERED
+            del self.trace[MAX_TRACE_BYTES:]
         return bool(data)
 
     def _told_to_kill(self) -> bool:
-        ticket = self._zygote._control.recv(self._zygote._protocol.TICKET.size)
+        ticket = self._zygote.control.recv(self._zygote.protocol.TICKET.size)
         if not ticket:
             os.kill(self._pid, signal.SIGKILL)
             os._exit(0)
@@ -302,14 +368,16 @@ class _Watch:
         except (ProcessLookupError, PermissionError):
             pass
         _, self.wait_status, self.usage = os.wait4(self._pid, 0)
+        how = os.WNOHANG
         if os.getpid() == 1:
             try:
                 os.kill(-1, signal.SIGKILL)
             except ProcessLookupError:
                 return
+            how = 0  # there is nobody left but what is about to die
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while os.waitpid(-1, how)[0]:
+                self.strays += 1
         except ChildProcessError:
             pass
 
@@ -321,9 +389,14 @@ def _cpu_seconds(clock: int, wall: float) -> float:
         return wall
 
 
-def _read_all(fd: int) -> bytes:
-    size = os.fstat(fd).st_size
-    return os.pread(fd, size, 0)
+def _pipe() -> tuple[int, int]:
+    """Both ends never block: a program that fills the pipe must not hold its place, nor its watch wait for it."""
+    if hasattr(os, "pipe2"):
+        return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
 
 
 if __name__ == "__main__":

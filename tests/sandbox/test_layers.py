@@ -1,6 +1,7 @@
 """Layers are measured, each missing one is named, and the required ones are required."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -23,26 +24,36 @@ linux.PreparedFilter(rules.otherwise(linux.ALLOW)).install()
 import numpy as np
 from arcgym.errors import SandboxError
 from arcgym.sandbox import CodeSandbox, describe_layers
+GRID = np.zeros((2, 2), int)
+good = "def transform(grid):\\n    return grid\\n"
+"""
+DESCRIBE = """
 layers = describe_layers()
 logging.basicConfig(level=logging.WARNING)
 def start(**options):
     with CodeSandbox(timeout_s=0.3, workers=1, **options) as sandbox:
-        good = "def transform(grid):\\n    return grid\\n"
         loop = "def transform(grid):\\n    while True: pass\\n"
         bomb = "def transform(grid):\\n    return bytearray(1 << 40)\\n"
         dead = "import os\\nos._exit(3)\\n"
-        return [r.status for r in sandbox.run([good, loop, bomb, dead, good], [[np.zeros((2, 2), int)]] * 5)]
+        return [r.status for r in sandbox.run([good, loop, bomb, dead, good], [[GRID]] * 5)]
 try:
     strict = start()
 except SandboxError as exc:
     strict = str(exc)
-print(json.dumps({{"active": [l.name for l in layers if l.active], "strict": strict, "weak": start(allow_weak=True)}}))
+print(json.dumps({"active": [l.name for l in layers if l.active], "strict": strict, "weak": start(allow_weak=True)}))
+"""
+LEAVE_A_CHILD = """
+leave = "import os\\nif os.fork() == 0:\\n    import time\\n    time.sleep(9)\\n    os._exit(0)\\n" + good
+with CodeSandbox(timeout_s=1, workers=1, allow_weak=True) as sandbox:
+    first = sandbox._workers[0]._process.pid
+    left, after = sandbox.run([leave, good], [[GRID]] * 2)
+    print(json.dumps({"statuses": [left.status, after.status], "replaced": sandbox._workers[0]._process.pid != first}))
 """
 USUAL = ["ok", "timeout", "memory", "crashed", "ok"]
 
 
-def with_denied(names: list[str], code: str = "EPERM") -> tuple[dict, str]:
-    script = DENY.format(names=names, code=code)
+def with_denied(names: list[str], code: str = "EPERM", then: str = DESCRIBE) -> tuple[dict, str]:
+    script = DENY.format(names=names, code=code) + then
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout), ran.stderr
@@ -83,6 +94,14 @@ def test_without_seccomp_it_refuses_and_names_what_is_lost():
     assert "seccomp" not in seen["active"] and {"landlock", "root", "pid"} <= set(seen["active"])
     assert "seccomp (no sockets" in seen["strict"]
     assert seen["weak"] == USUAL and "without seccomp" in log
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root, the limit on processes keeps programs from forking")
+def test_a_worker_under_which_a_program_left_processes_is_replaced():
+    seen, _ = with_denied(["seccomp", "setresuid"], then=LEAVE_A_CHILD)
+    # As long as one of its processes lives, the program is not over.
+    assert seen == {"statuses": ["timeout", "ok"], "replaced": True}
 
 
 @pytest.mark.parametrize("missing", ["seccomp", "rlimits", "wall clock"])

@@ -190,6 +190,41 @@ def test_what_comes_after_the_time_is_up_does_not_count(sandbox):
     assert result.status is Status.TIMEOUT and result.outputs == (None,) and result.line == 3
 
 
+def test_one_input_may_have_a_limit_of_its_own():
+    busy = (
+        "import time\ndef transform(grid):\n    until = time.process_time() + {}\n"
+        "    while time.process_time() < until:\n        pass\n    return grid\n"
+    )
+    wait = "import time\ndef transform(grid):\n    time.sleep(9 * (grid[0, 0] == 2))\n    return grid\n"
+    grids = [GRID, GRID + 1, GRID + 2, GRID + 3]
+    with CodeSandbox(timeout_s=20, input_timeout_s=0.3, workers=1) as limited:
+        short, long, waiting = limited.run([busy.format(0.1), busy.format(9), wait], [grids] * 3)
+    assert short.ok and short.cpu_s > 0.3  # together they may take longer than one of them
+    for result, number, line in ((long, 0, 4), (waiting, 2, 3)):
+        assert result.status is Status.TIMEOUT and result.outputs == (None,) * 4 and result.line == line
+        assert f"input {number}; the limit for one input is 0.3 s" in result.message
+    with pytest.raises(ValueError, match="input_timeout_s is 0"):
+        CodeSandbox(input_timeout_s=0)
+
+
+def test_inputs_begun_that_are_not_there_are_tampering(sandbox):
+    forge = "import os\ndef transform(grid):\n    os.write(8, b'.' * 50)\n    return grid\n"
+    with CodeSandbox(timeout_s=2, input_timeout_s=0.3, workers=1) as limited:
+        assert run_one(limited, forge).status is Status.SECURITY_VIOLATION
+    assert run_one(sandbox, forge).status is Status.SECURITY_VIOLATION
+
+
+def test_programs_whose_two_runs_differ_are_flagged(sandbox):
+    clock = "import time\ndef transform(grid):\n    return [[time.time_ns() // d % 10 for d in range(1, 30)]]\n"
+    sometimes = "import os\nassert os.urandom(64)[0] < os.urandom(64)[0]\n" + GOOD
+    fails = "def transform(grid):\n    return 1 // 0\n"
+    with CodeSandbox(timeout_s=2, workers=2, check_determinism=True) as checking:
+        results = checking.run([GOOD, clock, fails, "\ud800"] + [sometimes] * 20, [[GRID, GRID]] * 24)
+    assert [result.is_deterministic for result in results[:4]] == [True, False, True, True]
+    assert not all(result.is_deterministic for result in results[4:])
+    assert run_one(sandbox, GOOD).is_deterministic is None
+
+
 def test_runs_are_deterministic(sandbox):
     source = (
         "import random, numpy as np\nA = [random.randrange(10), hash('x') % 10, np.random.randint(10)]\n"
@@ -197,8 +232,11 @@ def test_runs_are_deterministic(sandbox):
         "list({'a', 'b', 'c', 'd'}).index('a')]]\n"
     )
     first, second = sandbox.run([source, source], [[GRID], [GRID]])
+    with CodeSandbox(workers=1) as other:
+        third = run_one(other, source)
     assert first.ok, first
     np.testing.assert_array_equal(first.outputs[0], second.outputs[0])
+    np.testing.assert_array_equal(first.outputs[0], third.outputs[0])
 
 
 def test_a_changed_input_is_flagged_and_the_callers_grid_is_not_touched(sandbox):
@@ -435,7 +473,7 @@ def test_a_caller_that_leaves_without_reading_the_answer_leaves_nothing():
     script = (
         "import os, time\nfrom arcgym.sandbox.client import Limits, Worker\n"
         "from arcgym.sandbox.protocol import PlainGrid\n"
-        "w = Worker(Limits(1.0, 512))\nw.start()\nw.greet()\nprint(w._process.pid, flush=True)\n"
+        "w = Worker(Limits(1.0, 1.0, 512))\nw.start()\nw.greet()\nprint(w._process.pid, flush=True)\n"
         "w.begin(b'def transform(g):\\n    return g\\n', [PlainGrid(1, 1, b'\\0')])\ntime.sleep(1)\nos._exit(0)\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
