@@ -8,6 +8,7 @@ import difflib
 import os
 import platform
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _env(arguments: argparse.Namespace) -> None:
     from arcgym.sandbox import describe_layers
+    from arcgym.sandbox.layers import REQUIRED, refusal, require
 
     print(f"{'python':<14} {platform.python_version()}   {platform.platform()}")
     for library in _LIBRARIES:
@@ -93,11 +95,16 @@ def _env(arguments: argparse.Namespace) -> None:
             print(f"{library:<14} {version(library)}")
         except PackageNotFoundError:
             print(f'{library:<14} missing; pip install "{library}"')
-    print("\nsandbox layers on this machine")
-    for layer in describe_layers():
-        print(f"  {'active' if layer.active else 'absent':<8}{layer.name:<14}{layer.guarantee}")
-        if not layer.active and layer.remedy:
-            print(f"  {'':<22}to have it: {layer.remedy}")
+    print("\nsandbox layers on this machine (* required; of landlock and root, one)")
+    layers = describe_layers()
+    for layer in layers:
+        mark = "*" if layer.name in REQUIRED else " "
+        print(f"  {'active' if layer.active else 'absent':<7}{mark} {layer.name:<12}{layer.guarantee}")
+        if not layer.active:
+            indent = " " * 23
+            print(textwrap.fill(f"to have it: {layer.remedy}", 118, initial_indent=indent, subsequent_indent=indent))
+    missing = require(layers)
+    print(refusal(missing) if missing else "Every required layer is active: CodeSandbox starts here.")
 
 
 def _list_tasks(arguments: argparse.Namespace) -> None:

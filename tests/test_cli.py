@@ -38,8 +38,9 @@ def test_env_prints_versions_and_what_the_sandbox_reports(capsys):
         assert re.search(rf"^{library} +\d+\.\d+", printed, re.MULTILINE)
     for layer in arcgym.sandbox.describe_layers():
         assert re.search(
-            rf"^  {'active' if layer.active else 'absent'} +{re.escape(layer.name)} ", printed, re.MULTILINE
+            rf"^  {'active' if layer.active else 'absent'} [* ] {re.escape(layer.name)} ", printed, re.MULTILINE
         )
+    assert printed.endswith("Every required layer is active: CodeSandbox starts here.\n")
 
 
 def test_env_says_how_to_get_an_absent_layer(capsys, monkeypatch):
@@ -50,10 +51,11 @@ def test_env_says_how_to_get_an_absent_layer(capsys, monkeypatch):
     monkeypatch.setattr(arcgym.sandbox, "describe_layers", lambda: layers)
     assert main(["env"]) == 0
     printed = capsys.readouterr().out
-    assert "active  seccomp       no sockets" in printed
-    assert "absent  landlock      no files" in printed
-    assert "to have it: Linux 5.13" in printed
+    assert "active * seccomp     no sockets" in printed
+    assert "absent * landlock    no files" in printed
+    assert "  to have it: Linux 5.13" in printed
     assert "unused" not in printed
+    assert "lacks required layers here: landlock (no files). To have it: Linux 5.13" in printed
 
 
 def test_env_names_the_command_for_a_missing_library(capsys, monkeypatch):

@@ -68,17 +68,16 @@ class InvalidOutputError(Exception):
 
 
 class Runner:
-    """One run of one program; its process ends with it.
+    """Runs one program; its process ends with it. Made in the zygote, since what is made there costs no child time.
 
     Args:
-        job: the program and its inputs.
         result_fd: where the records go.
         progress_fd: where a byte goes at the start of each input, -1 for nowhere.
         readable: folders that a program may look into.
     """
 
-    def __init__(self, job: protocol.Job, result_fd: int, progress_fd: int, readable: tuple[str, ...]) -> None:
-        self._job = job
+    def __init__(self, result_fd: int, progress_fd: int, readable: tuple[str, ...]) -> None:
+        self._nonce = bytes(protocol.NONCE_BYTES)
         self._result_fd = result_fd
         self._progress_fd = progress_fd
         self._readable = readable
@@ -87,46 +86,48 @@ class Runner:
         self._mutated = False
         self._current = protocol.WHOLE_PROGRAM
 
-    def run(self) -> NoReturn:
+    def run(self, job: protocol.Job) -> NoReturn:
         """Run the program, write its records and leave the process."""
+        self._nonce, source, grids = job
         os._exit = self._exit
         sys.stdout = sys.stderr = self._printed
         sys.addaudithook(self._audit)
-        self._run_all()
+        self._run_all(source, grids)
         self._finish()
 
-    def rehearse(self) -> None:
+    def rehearse(self, job: protocol.Job) -> None:
         """Run a trusted program in the zygote, so that what Python makes at first use is there before forks."""
         main = sys.modules["__main__"]
+        _, source, grids = job
         for _ in range(REHEARSALS):
-            self._run_all()
-            protocol.encode_end(self._job.nonce, self._mutated, self._printed.kept)
+            self._run_all(source, grids)
+            protocol.encode_end(self._nonce, self._mutated, self._printed.kept)
         sys.modules["__main__"] = main
         del sys.modules["program"]
 
-    def _run_all(self) -> None:
-        transform = self._load()
+    def _run_all(self, source: str, grids: list[protocol.PlainGrid]) -> None:
+        transform = self._load(source)
         if transform is None:
             return
-        for index, grid in enumerate(self._job.grids):
+        for index, grid in enumerate(grids):
             self._current = index
             if self._progress_fd >= 0:
                 os.write(self._progress_fd, b".")
             output, failure = self._apply(transform, grid)
             if failure is None:
-                _write(self._result_fd, protocol.encode_output(self._job.nonce, index, output))
+                _write(self._result_fd, protocol.encode_output(self._nonce, index, output))
                 continue
             self._fail(failure)
             if failure.status in protocol.FATAL:
                 break
 
-    def _load(self) -> Callable[[Any], Any] | None:
+    def _load(self, source: str) -> Callable[[Any], Any] | None:
         """The program's `transform`, or None after the failure was written."""
         try:
-            code = compile(self._job.source, FILENAME, "exec", dont_inherit=True)
+            code = compile(source, FILENAME, "exec", dont_inherit=True)
         except BaseException as exc:  # SyntaxError, ValueError, OverflowError, RecursionError, MemoryError
             line = exc.lineno if isinstance(exc, SyntaxError) else None
-            message = exc.msg if isinstance(exc, SyntaxError) else str(exc)
+            message = (exc.msg if isinstance(exc, SyntaxError) else str(exc)) or "the compiler gave up on it"
             self._fail(protocol.Failure("syntax_error", line, type(exc).__name__, message))
             return None
         # dataclasses, pickle and typing look the module up by name; its name is not __main__, so that a guarded main
@@ -158,8 +159,9 @@ class Runner:
             output = plain_grid(transform(array))
             failure = self._violation
         except InvalidOutputError as exc:
-            line = getattr(getattr(transform, "__code__", None), "co_firstlineno", None)
-            failure = self._violation or protocol.Failure("invalid_output", line, "InvalidOutput", str(exc))
+            failure = self._violation or protocol.Failure(
+                "invalid_output", _first_line(transform), "InvalidOutput", str(exc)
+            )
         except BaseException as exc:
             failure = self._failure(exc)
         self._mutated = self._mutated or (array is not None and array.tobytes() != grid[2])
@@ -187,7 +189,7 @@ class Runner:
             message = f"memory ran out ({message})"
         if isinstance(exc, SystemExit):
             message = f"the program asked to exit ({message})"
-        return protocol.Failure(status, _line_of(exc), str(type(exc).__name__), message)
+        return protocol.Failure(status, _line_of(exc), _class_name(exc), message)
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         # Records only: whether the attempt succeeds is the kernel's decision.
@@ -207,7 +209,7 @@ class Runner:
             self._violation = protocol.Failure("security_violation", line, "SecurityViolation", f"{what} is forbidden")
 
     def _fail(self, failure: protocol.Failure) -> None:
-        _write(self._result_fd, protocol.encode_failure(self._job.nonce, self._current, failure))
+        _write(self._result_fd, protocol.encode_failure(self._nonce, self._current, failure))
 
     def _exit(self, status: int = 0) -> NoReturn:
         # Stands in for os._exit, only so that the line is known; the real one and raw system calls are accounted for
@@ -218,7 +220,7 @@ class Runner:
         self._finish()
 
     def _finish(self) -> NoReturn:
-        _write(self._result_fd, protocol.encode_end(self._job.nonce, self._mutated, self._printed.kept))
+        _write(self._result_fd, protocol.encode_end(self._nonce, self._mutated, self._printed.kept))
         _real_exit(0)
 
 
@@ -275,12 +277,22 @@ def _cell(cell: object, row: int, column: int) -> int:
         number = operator.index(cell)
         if 0 <= number <= protocol.MAX_CELL:
             return number
-        raise InvalidOutputError(f"the cell in row {row}, column {column} is {number}; 0 to 9 are allowed")
+        shown = number if number.bit_length() < 64 else "a number that is much too large"
+        raise InvalidOutputError(f"the cell in row {row}, column {column} is {shown}; 0 to 9 are allowed")
     raise InvalidOutputError(f"the cell in row {row}, column {column} is {_kind(cell)}; integers are allowed")
 
 
 def _kind(value: object) -> str:
-    return "None (is a return missing?)" if value is None else f"a {type(value).__name__}"
+    return "None (is a return missing?)" if value is None else f"a {_class_name(value)}"
+
+
+def _class_name(value: object) -> str:
+    """Name of the real class, past what a metaclass of the program's says."""
+    return str(type.__dict__["__name__"].__get__(type(value)))
+
+
+def _first_line(function: object) -> int | None:
+    return function.__code__.co_firstlineno if type(function) is types.FunctionType else None
 
 
 def _line_of(exc: BaseException) -> int | None:

@@ -25,10 +25,14 @@ import numpy as np
 
 from arcgym.errors import SandboxError
 from arcgym.sandbox import protocol
+from arcgym.sandbox.cgroup import WorkerGroup
 
 START_LIMIT_S = 60.0
 # Beyond the hard wall limit, within which the zygote itself must end a program, this much later the zygote is dead.
 WATCHDOG_S = 10.0
+# What launcher, zygote and child take together beside the program's own memory, and how many processes these are.
+BASE_BYTES = 128 << 20
+PROCESSES = 3
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -66,6 +70,8 @@ class Worker:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._group: WorkerGroup | None = None
+        self._group_refusal = ""
         self._records_fd = -1
         self._job_id = 0
         self._nonce = b""
@@ -101,6 +107,26 @@ class Worker:
                 raise
         self._control = ours
         self.served = 0
+        self._enter_group()
+        with contextlib.suppress(OSError):  # dead already: `greet` tells why
+            ours.send(b"!")  # only now may it fork
+
+    def _enter_group(self) -> None:
+        """Put the fresh process into a cgroup of its own, where this user may make one."""
+        assert self._process is not None
+        try:
+            memory = self._limits.memory_mb * (1 << 20) + BASE_BYTES
+            self._group = WorkerGroup.create(memory, PROCESSES)
+            self._group.add(self._process.pid)
+            self._group_refusal = ""
+        except OSError as exc:
+            self._group_refusal = str(exc)
+            self._leave_group()
+
+    def _leave_group(self) -> None:
+        group, self._group = self._group, None
+        if group is not None:
+            group.remove()
 
     def greet(self) -> None:
         """Wait until the zygote is ready.
@@ -122,7 +148,7 @@ class Worker:
         if "error" in greeting:
             self.stop()
             raise SandboxError(f"A sandbox worker did not start: {greeting['error']}")
-        self.attempts = greeting["attempts"]
+        self.attempts = {**greeting["attempts"], "cgroup": self._group_refusal}
         self._control.setblocking(False)
 
     def begin(self, source: bytes, grids: list[protocol.PlainGrid]) -> None:
@@ -235,8 +261,10 @@ class Worker:
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.wait()
+            self._leave_group()
         else:
             process.returncode = 0  # it is another process's child: never wait for it, never warn about it
+            self._group = None
         if process.stderr is not None:
             process.stderr.close()
 
@@ -275,8 +303,7 @@ def _clean_environment() -> dict[str, str]:
     # One BLAS thread: threads are forbidden to programs, and each would take address space.
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     python = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8"}
-    # For cheap forks: resolve every symbol once, not anew in each child, and keep the C library's heap in huge pages.
-    python |= {"LD_BIND_NOW": "1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    python["LD_BIND_NOW"] = "1"  # resolve every symbol once, not anew in each child
     # Without these some interpreters do not find their own libraries.
     found = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
     return {"PATH": "/nonexistent", "HOME": "/nonexistent", **python, **one, **found}

@@ -96,7 +96,8 @@ class Hardening:
     def confine_child(self) -> None:
         """What is done anew after every fork; a failure here ends the child."""
         for confine in self._child_calls:
-            confine()
+            if confine():
+                raise OSError("a layer could not be put in force")
 
     def _prepare_child(self, child_filter: linux.PreparedFilter | None) -> None:
         limits = {resource.RLIMIT_CPU: self._cpu_limit, resource.RLIMIT_NPROC: 0}  # root is not held to NPROC
@@ -107,8 +108,9 @@ class Hardening:
         self._child_calls = [linux.prepared_limit(kind, value) for kind, value in limits.items()]
         if child_filter is not None:
             if not self._in_pid_namespace:
-                self._child_calls.append(linux.PreparedCall("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-            self._child_calls.append(child_filter.install)
+                self._child_calls.append(linux.prepared_call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+            self._child_filter = child_filter  # its memory is what the call points to
+            self._child_calls.append(child_filter.call)
 
     def _try(self, layer: str, put_in_force: Any) -> bool:
         try:

@@ -32,6 +32,10 @@ class Layer:
     remedy: str
 
 
+# One of these two is enough.
+GUARD_FILES = frozenset(["landlock", "root"])
+REQUIRED = frozenset(["seccomp", "rlimits", "wall clock"]) | GUARD_FILES
+
 _GUARANTEES = {
     "seccomp": "no sockets, no new processes or threads, no signals, no writes, no other kernel interface",
     "landlock": "no file can be read but the standard library, NumPy and the primitives; none can be written",
@@ -41,6 +45,7 @@ _GUARANTEES = {
     "net": "no network interface exists, not even loopback",
     "ipc": "no shared memory, semaphores or message queues of others",
     "rlimits": "memory, CPU time, file sizes and descriptors are bounded by the kernel",
+    "cgroup": "memory really used, by all processes of a worker together, and their number are bounded",
     "wall clock": "a program that never ends is killed from outside",
 }
 _REMEDIES = {
@@ -52,6 +57,7 @@ _REMEDIES = {
     "net": "allow unprivileged user namespaces, or start as root",
     "ipc": "allow unprivileged user namespaces, or start as root",
     "rlimits": "lift the hard limits of the starting process (ulimit -H -a) that are in the way",
+    "cgroup": "start where this user may make cgroups v2 with memory and pids limits (systemd-run --user --scope)",
 }
 
 # Runs as any program does, and says what it could and could not do. /dev/null is there for all to read on any machine,
@@ -114,6 +120,7 @@ def measure(worker: Worker, memory_mb: int) -> list[Layer]:
         "net": worker.attempts["net"] == "",
         "ipc": worker.attempts["ipc"] == "",
         "rlimits": seen["memory"] == "memory" and worker.attempts["rlimits"] == "",
+        "cgroup": worker.attempts["cgroup"] == "",  # the caller's own doing, as the next
         "wall clock": True,  # this process's own doing
     }
     return [
@@ -124,8 +131,8 @@ def measure(worker: Worker, memory_mb: int) -> list[Layer]:
 
 def require(layers: list[Layer]) -> list[Layer]:
     """The required layers that are missing: seccomp, rlimits, wall clock, and Landlock or a root of its own."""
-    missing = [layer for layer in layers if layer.name in ("seccomp", "rlimits", "wall clock") and not layer.active]
-    files = [layer for layer in layers if layer.name in ("landlock", "root")]
+    missing = [layer for layer in layers if layer.name in REQUIRED - GUARD_FILES and not layer.active]
+    files = [layer for layer in layers if layer.name in GUARD_FILES]
     return missing if any(layer.active for layer in files) else missing + files[:1]
 
 

@@ -10,10 +10,11 @@ asm-generic/unistd.h.
 
 import ctypes
 import errno
+import functools
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 # name: (x86_64, aarch64); None where the architecture does not have the call.
@@ -98,27 +99,21 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-class PreparedCall:
+def prepared_call(name: str, *arguments: int | bytes | None) -> Callable[[], int]:
     """A system call with its arguments made ready, for use after a fork: the less memory is written there, the better.
 
-    Raises:
-        OSError: when called, the kernel refuses.
+    Returns:
+        What makes the call and returns its result, negative where the kernel refuses.
     """
-
-    def __init__(self, name: str, *arguments: int | bytes | None) -> None:
-        number = call_number(name, architecture())
-        assert number is not None
-        self._name = name
-        # Plain ints would be passed as 32-bit values; the upper halves of the registers would be garbage.
-        self._arguments = [ctypes.c_long(a) if isinstance(a, int) else a for a in (number, *arguments)]
-
-    def __call__(self) -> int:
-        """Make the call; what it returns."""
-        return _check(_libc.syscall(*self._arguments), self._name)
+    number = call_number(name, architecture())
+    assert number is not None
+    # Plain ints would be passed as 32-bit values; the upper halves of the registers would be garbage.
+    widened = [ctypes.c_long(a) if isinstance(a, int) else a for a in (number, *arguments)]
+    return functools.partial(_libc.syscall, *widened)
 
 
 def _system_call(name: str, *arguments: int | bytes | None) -> int:
-    return PreparedCall(name, *arguments)()
+    return _check(prepared_call(name, *arguments)(), name)
 
 
 # --- processes and privileges
@@ -132,9 +127,9 @@ def prctl(option: int, value: int) -> None:
     _check(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
 
 
-def prepared_limit(resource: int, value: int) -> PreparedCall:
+def prepared_limit(resource: int, value: int) -> Callable[[], int]:
     """The call that sets both limits of this process on a resource."""
-    return PreparedCall("prlimit64", 0, resource, struct.pack("<QQ", value, value), None)
+    return prepared_call("prlimit64", 0, resource, struct.pack("<QQ", value, value), None)
 
 
 def drop_capabilities() -> None:
@@ -379,13 +374,17 @@ def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
 
 
 class PreparedFilter:
-    """A filter in the form that the kernel takes, made once and installed after every fork."""
+    """A filter in the form that the kernel takes, made once and installed after every fork.
+
+    Attributes:
+        call: installs it without a listener; its result is negative where the kernel refuses.
+    """
 
     def __init__(self, program: bytes) -> None:
         self._buffer = ctypes.create_string_buffer(program, len(program))
         header = struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(self._buffer))
-        self._install = PreparedCall("seccomp", 1, 0, header)
-        self._install_with_listener = PreparedCall("seccomp", 1, NEW_LISTENER, header)
+        self.call = prepared_call("seccomp", 1, 0, header)
+        self._call_with_listener = prepared_call("seccomp", 1, NEW_LISTENER, header)
 
     def install(self, listen: bool = False) -> int:
         """Put it in force for this process and its children, for good; needs PR_SET_NO_NEW_PRIVS.
@@ -393,7 +392,7 @@ class PreparedFilter:
         Returns:
             The listener's descriptor with `listen`, else 0.
         """
-        return self._install_with_listener() if listen else self._install()
+        return _check(self._call_with_listener() if listen else self.call(), "seccomp")
 
 
 _FORK_FLAGS = 0x01200011  # CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD, as the C library forks

@@ -14,7 +14,7 @@ Only the standard library is imported, because the zygote loads this module too.
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 MAX_SIDE = 30
 MAX_CELL = 9
@@ -61,12 +61,8 @@ class PlainGrid(NamedTuple):
     cells: bytes
 
 
-class Job(NamedTuple):
-    """What a program's process is given."""
-
-    nonce: bytes
-    source: str
-    grids: list[PlainGrid]
+# What a program's process is given: nonce, source, input grids.
+Job: TypeAlias = tuple[bytes, str, list[PlainGrid]]
 
 
 class Failure(NamedTuple):
@@ -129,7 +125,7 @@ def decode_job(data: bytes) -> Job:
         height, width = data[at], data[at + 1]
         at += _SIZE.size + height * width
         grids.append(PlainGrid(height, width, data[at - height * width : at]))
-    return Job(nonce, source, grids)
+    return nonce, source, grids
 
 
 def encode_output(nonce: bytes, index: int, grid: PlainGrid) -> bytes:

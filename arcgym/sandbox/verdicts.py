@@ -120,7 +120,8 @@ def _abnormal_end(report: protocol.Report, limits: Limits) -> tuple[Status, prot
     number = os.WTERMSIG(report.wait_status)
     if number == signal.SIGKILL and report.cpu_s >= limits.timeout_s:
         return _timeout(report, limits)  # RLIMIT_CPU was faster than the zygote
-    if number == signal.SIGKILL and report.reason == protocol.EXITED:
+    # The kernel kills those that exhaust the machine or their cgroup; the zygote those that closed their descriptors.
+    if number == signal.SIGKILL and report.peak_bytes >= limits.memory_mb << 19:
         return Status.MEMORY, protocol.Failure("", line, "MemoryError", "the kernel killed the process")
     name = signal.Signals(number).name
     return Status.CRASHED, protocol.Failure("", line, name, f"the process was killed by {name}")

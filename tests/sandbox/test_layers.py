@@ -10,7 +10,7 @@ import pytest
 from arcgym.sandbox import Layer, describe_layers
 from arcgym.sandbox.layers import refusal, require
 
-NAMES = ["seccomp", "landlock", "root", "uid", "pid", "net", "ipc", "rlimits", "wall clock"]
+NAMES = ["seccomp", "landlock", "root", "uid", "pid", "net", "ipc", "rlimits", "cgroup", "wall clock"]
 
 # Takes system calls away from the caller, as an old kernel or a container does, before the sandbox is started.
 DENY = """
@@ -115,5 +115,10 @@ def test_files_need_landlock_or_a_root_of_its_own():
     def active(*off: str) -> list[Layer]:
         return [Layer(name, name not in off, "", "") for name in NAMES]
 
-    assert require(active("landlock")) == require(active("root")) == require(active("uid", "pid", "net", "ipc")) == []
+    assert (
+        require(active("landlock"))
+        == require(active("root"))
+        == require(active("uid", "pid", "net", "ipc", "cgroup"))
+        == []
+    )
     assert [layer.name for layer in require(active("landlock", "root"))] == ["landlock"]

@@ -1,0 +1,6 @@
+"""Puts something else in the place where the sandbox keeps what was printed.
+
+Expected: crashed
+"""
+
+sys.stdout.kept = object()

@@ -1,0 +1,6 @@
+"""Exits as a script would.
+
+Expected: runtime_error
+"""
+
+sys.exit(0)

@@ -1,0 +1,6 @@
+"""Leaves at once, with the exit status of success.
+
+Expected: crashed
+"""
+
+os._exit(0)

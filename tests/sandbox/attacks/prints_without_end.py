@@ -1,0 +1,9 @@
+"""Prints without end.
+
+Expected: output_limit
+"""
+
+
+def transform(grid):
+    while True:
+        print("x" * 1000)
