@@ -108,7 +108,7 @@ def main() -> int:
     wrong: Counter[str] = Counter()
     seen: list[Usage] = []
     print(f"{'programs':>9} {'per s':>7} {'caller MB':>10} {'workers MB':>11} {'descriptors':>12} {'processes':>10}")
-    with CodeSandbox(timeout_s=0.2, memory_mb=256, workers=arguments.workers) as sandbox:
+    with CodeSandbox(timeout_s=0.3, memory_mb=64, workers=arguments.workers) as sandbox:
         for number in range(1, 11):
             started = time.perf_counter()
             wrong += run_stage(sandbox, mixture(stage))

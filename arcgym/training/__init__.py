@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from arcgym.training.losses import explained_variance, value_loss
     from arcgym.training.ppo_config import PPOConfig
     from arcgym.training.ppo_trainer import PPOTrainer
-    from arcgym.training.value_head import ValueHead
+    from arcgym.training.replay import ReplayBuffer
+    from arcgym.training.value_head import ValueHead, ValueNetwork
 
 _HOMES = {
     "AdvantageEstimator": "advantages",
     "PPOConfig": "ppo_config",
     "PPOTrainer": "ppo_trainer",
+    "ReplayBuffer": "replay",
     "ValueHead": "value_head",
+    "ValueNetwork": "value_head",
     "explained_variance": "losses",
     "gae": "advantages",
     "value_loss": "losses",
@@ -28,7 +31,9 @@ __all__ = [
     "AdvantageEstimator",
     "PPOConfig",
     "PPOTrainer",
+    "ReplayBuffer",
     "ValueHead",
+    "ValueNetwork",
     "explained_variance",
     "gae",
     "value_loss",

@@ -50,9 +50,35 @@ class PPOConfig(GRPOConfig):
             "in units of reward. Raise it when returns are much larger than 1."
         },
     )
+    advantage: Literal["gae", "group", "rloo", "reinforce"] = field(
+        default="gae",
+        metadata={
+            "help": "What a completion is compared with. `gae`: a critic, per token. `group`: the mean of its group, "
+            "as in GRPO; `rloo`: the mean of the others of its group; both need `num_generations` of 2 or more. "
+            "`reinforce`: a running mean of all scores. Only `gae` has a critic."
+        },
+    )
+    baseline_decay: float = field(
+        default=0.9,
+        metadata={"help": "Weight of the past in the running mean of `advantage: reinforce`, in [0, 1)."},
+    )
+    critic: Literal["head", "network"] = field(
+        default="head",
+        metadata={
+            "help": "Where values come from. `head`: a linear head on the policy's trunk. `network`: a copy of the "
+            "trunk of its own with such a head, which costs another forward and backward and its memory."
+        },
+    )
     vf_coef: float = field(
         default=0.1,
         metadata={"help": "Weight of the value loss in the total loss, at least 0."},
+    )
+    value_warmup_steps: int = field(
+        default=0,
+        metadata={
+            "help": "Number of optimizer steps at the start in which the critic learns alone and the policy stands "
+            "still, at least 0; a shared trunk stands still too."
+        },
     )
     value_learning_rate: float | None = field(
         default=None,
@@ -77,9 +103,12 @@ class PPOConfig(GRPOConfig):
         default=False,
         metadata={"help": "Whether token rewards are scaled to unit variance over the rollout, their mean kept."},
     )
-    whiten_advantages: bool = field(
-        default=True,
-        metadata={"help": "Whether advantages are scaled to mean 0 and unit variance over the rollout."},
+    whiten_advantages: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Whether advantages are scaled to mean 0 and unit variance over the rollout; by default for "
+            "`gae` and `reinforce`, not for `group` and `rloo`."
+        },
     )
     kl_coef: float = field(
         default=0.0,
@@ -95,6 +124,41 @@ class PPOConfig(GRPOConfig):
             "help": "Estimator of the KL in the reward. `k1` is the plain log ratio; `k3` is never negative and has "
             "less spread."
         },
+    )
+    kl_target: float | None = field(
+        default=None,
+        metadata={
+            "help": "Mean KL per completion, above 0, to which `kl_coef` is adapted after each rollout; left out, "
+            "`kl_coef` stays as it is."
+        },
+    )
+    kl_horizon: int = field(
+        default=10_000,
+        metadata={"help": "Completions over which an adapted `kl_coef` can grow or shrink by a fifth, at least 1."},
+    )
+    share_prompts: bool = field(
+        default=True,
+        metadata={
+            "help": "Whether each distinct prompt goes through the model once for all its completions, in rollouts "
+            "and updates: the same numbers in less time. Where the model does not allow it, a warning says why."
+        },
+    )
+    replay_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of each rollout's completions that are replayed from earlier ones instead of sampled, in "
+            "[0, 1); rounded down to whole groups. Rare successes are replayed first. 0 is plain PPO."
+        },
+    )
+    replay_capacity: int = field(
+        default=256, metadata={"help": "Most groups that each process keeps for replay, at least 1."}
+    )
+    replay_max_age: int = field(
+        default=8, metadata={"help": "Rollouts after which a group is no longer replayed, at least 1."}
+    )
+    replay_truncation: float = field(
+        default=2.0,
+        metadata={"help": "Largest importance weight of a replayed token, at least 1."},
     )
 
     # Defaults of GRPOConfig that PPO changes
@@ -115,8 +179,11 @@ class PPOConfig(GRPOConfig):
         },
     )
     scale_rewards: str = field(
-        default="none",
-        metadata={"help": "Only `none`: advantages come from the critic. To scale, see `whiten_rewards`."},
+        default="auto",
+        metadata={
+            "help": "Whether `advantage: group` divides by the standard deviation of the group (`group`) or not "
+            "(`none`). `auto` is `group` there, and `none` with any other advantage, where nothing else is allowed."
+        },
     )
     disable_dropout: bool = field(
         default=True,
@@ -127,6 +194,10 @@ class PPOConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        if self.whiten_advantages is None:
+            self.whiten_advantages = self.advantage in ("gae", "reinforce")
+        if self.scale_rewards == "auto":
+            self.scale_rewards = "group" if self.advantage == "group" else "none"
         # TRL switches checkpointing on by a name that transformers deprecates; passed on by the new one, it is silent
         if self.activation_checkpointing is None:
             self.activation_checkpointing = self.gradient_checkpointing
@@ -159,6 +230,12 @@ class PPOConfig(GRPOConfig):
     def optimizer_steps_per_rollout(self) -> int:
         """Optimizer steps between two rollouts."""
         return self.num_ppo_epochs * self.num_mini_batches
+
+    @property
+    def replayed_per_process(self) -> int:
+        """Completions of a rollout that each process replays once its buffer is full enough; whole groups."""
+        share = int(self.replay_share * self.completions_per_rollout / self.world_size)
+        return share - share % self.num_generations
 
     def check_eval_batches(self) -> None:
         """Check that an evaluation batch holds whole groups of completions.
@@ -201,10 +278,49 @@ class PPOConfig(GRPOConfig):
                 f"of them to 0."
             )
         self._check_choice("kl_estimator", ("k1", "k3"))
+        self._check_choice("advantage", ("gae", "group", "rloo", "reinforce"))
+        self._check_choice("critic", ("head", "network"))
+        self._check_ranges()
+        self._check_advantage()
         self._check_choice("loss_type", _CLIPPED_LOSSES, "trl.GRPOTrainer has losses without PPO clipping.")
         self._check_choice("importance_sampling_level", ("token",), "The critic gives one advantage per token.")
-        self._check_choice("scale_rewards", ("none", False), "To scale, set `whiten_rewards` or `whiten_advantages`.")
+        scalings = ("group", "none", True, False) if self.advantage == "group" else ("none", False)
+        self._check_choice("scale_rewards", scalings, "To scale, set `whiten_rewards` or `whiten_advantages`.")
         self._check_choice("multi_objective_aggregation", ("sum_then_normalize",), "The critic fits the weighted sum.")
+
+    def _check_ranges(self) -> None:
+        for name in ("kl_horizon", "replay_capacity", "replay_max_age", "replay_truncation"):
+            if not getattr(self, name) >= 1:
+                raise ConfigError(f"`{name}` is {getattr(self, name)}, but has to be at least 1.")
+        for name in ("baseline_decay", "replay_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` is {getattr(self, name)}, but has to be in [0, 1).")
+        if self.value_warmup_steps < 0:
+            raise ConfigError(f"`value_warmup_steps` is {self.value_warmup_steps}, but has to be at least 0.")
+        if self.kl_target is not None:
+            if not self.kl_target > 0:
+                raise ConfigError(f"`kl_target` is {self.kl_target}, but has to be above 0; leave it out for none.")
+            if not self.kl_coef > 0:
+                raise ConfigError(
+                    f"`kl_target` is {self.kl_target}, but `kl_coef`, which it adapts, is {self.kl_coef}. Set "
+                    "`kl_coef` to where it is to start."
+                )
+
+    def _check_advantage(self) -> None:
+        """Refuse settings that the chosen advantage does not use."""
+        if self.advantage == "gae":
+            return
+        if self.advantage in ("group", "rloo") and self.num_generations < 2:
+            raise ConfigError(
+                f"`num_generations` is {self.num_generations}, but `advantage: {self.advantage}` compares the "
+                "completions of a prompt. Set it to 2 or more, or use `advantage: gae`."
+            )
+        for name in ("critic", "value_warmup_steps", "value_learning_rate", "whiten_rewards", "gamma", "lam"):
+            if getattr(self, name) != getattr(PPOConfig, name):
+                raise ConfigError(
+                    f"`{name}` is {getattr(self, name)}, but `advantage: {self.advantage}` has no critic, which it is "
+                    f"for. Leave `{name}` out, or use `advantage: gae`."
+                )
 
     def _check_choice(self, name: str, allowed: tuple[object, ...], why: str = "") -> None:
         if getattr(self, name) not in allowed:
@@ -263,6 +379,11 @@ class PPOConfig(GRPOConfig):
                 f"{per_mini_batch}."
             )
         self.steps_per_generation, self.generation_batch_size = steps, rollout
+        if self.replay_share and (rollout // self.world_size) % self.num_generations:
+            raise ConfigError(
+                f"`replay_share` is {self.replay_share}, but the {rollout // self.world_size} completions of each "
+                f"process are not whole groups of {self.num_generations}. Change `per_device_train_batch_size`."
+            )
         if rollout % self.num_generations:
             raise ConfigError(
                 f"A rollout has {rollout} completions ({arithmetic}), which `num_generations` "

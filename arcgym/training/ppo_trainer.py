@@ -1,14 +1,14 @@
 """PPO as a small subclass of `trl.GRPOTrainer`.
 
-TRL does the rollouts (generation, reward functions, reference), the clipped policy loss, evaluation, PEFT, logging
-and Hub push. This module adds what makes it PPO: values from a head on the policy's trunk, advantages per token by
-GAE, the clipped value loss, the KL in the reward, and the critic's place in checkpoints. No method of TRL is copied;
-those that are overridden call TRL's, and `docs/trl-seams.md` lists them with the tests that guard them.
+TRL does the rollouts (generation, reward functions, reference), the clipped policy loss, the entropy bonus,
+evaluation, PEFT, logging and Hub push. This module adds what makes it PPO: values from a critic, advantages per token
+by GAE or from a baseline, the clipped value loss, the KL in the reward, replay, and the critic's place in checkpoints.
+No method of TRL is copied; those that are overridden call TRL's, and `docs/trl-seams.md` lists them with the tests
+that guard them.
 """
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -24,24 +24,41 @@ from transformers import (
     ProcessorMixin,
     TrainerCallback,
 )
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.models.utils import disable_gradient_checkpointing
-from trl.trainer import grpo_trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
-from trl.trainer.utils import create_model_from_path, get_config_model_id
+from trl.trainer.utils import get_config_model_id
 
 from arcgym.errors import ConfigError
-from arcgym.training.advantages import AdvantageEstimator, estimate_kl, masked_mean, masked_var
+from arcgym.training.advantages import (
+    AdvantageEstimator,
+    RunningBaseline,
+    adapt_kl_coef,
+    estimate_kl,
+    masked_mean,
+    masked_var,
+)
 from arcgym.training.losses import explained_variance, value_loss
 from arcgym.training.ppo_config import PPOConfig
+from arcgym.training.ppo_setup import check_setup, reference_for
+from arcgym.training.replay import (
+    ReplayBuffer,
+    ReplayGroup,
+    as_groups,
+    as_rollout,
+    join_rollouts,
+    truncated_weights,
+)
 from arcgym.training.value_head import (
     VALUE_HEAD_FILE,
+    Critic,
     CriticCausalLMOutput,
     ValueHead,
-    attach_value_head,
-    hidden_value_head,
-    load_value_head,
+    attach_critic,
+    hidden_critic,
+    load_critic,
     return_values,
-    save_value_head,
+    save_critic,
 )
 
 EvalDataset: TypeAlias = (
@@ -125,18 +142,24 @@ class PPOTrainer(GRPOTrainer):
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = PPOConfig(f"{name.split('/')[-1]}-PPO")
-        _check_setup(args, train_dataset, eval_dataset, processing_class, optimizers)
+        check_setup(args, train_dataset, eval_dataset, processing_class, optimizers, tools)
 
         # Where `_compute_loss` and the rollout find the values of the forward that TRL just made, newest last
         self._forward_values: list[Tensor] = []
         self._scores: Tensor | None = None
+        self.kl_coef = args.kl_coef
+        self.replay = ReplayBuffer(args.replay_capacity, args.replay_max_age) if args.replay_share else None
         self.advantage_estimator = AdvantageEstimator(
             gamma=args.gamma,
             lam=args.lam,
             whiten_rewards=args.whiten_rewards,
-            whiten_advantages=args.whiten_advantages,
+            whiten_advantages=bool(args.whiten_advantages),
+            kind=args.advantage,
+            num_generations=args.num_generations,
+            scale_groups=args.scale_rewards == "group",
+            baseline=RunningBaseline(args.baseline_decay),
         )
-        with _reference_for(args, model, peft_config):
+        with reference_for(args, model, peft_config):
             super().__init__(
                 model=model,
                 reward_funcs=reward_funcs,
@@ -155,28 +178,30 @@ class PPOTrainer(GRPOTrainer):
             )
         # With the KL in the reward, TRL is to compute the reference during rollouts only
         self.beta = args.beta
-        self.value_head = self._add_critic()
+        self.value_head = self._add_critic() if args.advantage == "gae" else None
 
-    def _add_critic(self) -> ValueHead:
+    def _add_critic(self) -> Critic:
         """Put the critic on the policy, after PEFT and TRL have changed the model, and into a given optimizer."""
+        if self.args.critic == "network" and isinstance(self.model, PeftModel):
+            raise ConfigError("`critic` is `network`, but with PEFT there are no full weights to copy. Use `head`.")
         policy = self._causal_lm
-        head = attach_value_head(policy)
+        critic = attach_critic(policy, self.args.critic)
         return_values(policy)
         source = Path(get_config_model_id(policy.config))
         if (source / VALUE_HEAD_FILE).is_file():
-            load_value_head(head, source)
+            load_critic(critic, source)
         if self.optimizer is not None:
             known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
-            if not any(id(p) in known for p in head.parameters()):
-                self.optimizer.add_param_group({"params": list(head.parameters())})
-        return head
+            if not any(id(p) in known for p in critic.parameters()):
+                self.optimizer.add_param_group({"params": list(critic.parameters())})
+        return critic
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Create the optimizer; with `value_learning_rate`, the critic is a parameter group of its own."""
         is_new = self.optimizer is None
         optimizer = super().create_optimizer(model)
         rate = self.args.value_learning_rate
-        if is_new and rate is not None:
+        if is_new and rate is not None and self.value_head is not None:
             critic = {id(parameter): parameter for parameter in self.value_head.parameters()}
             for group in optimizer.param_groups:
                 group["params"] = [parameter for parameter in group["params"] if id(parameter) not in critic]
@@ -197,50 +222,130 @@ class PPOTrainer(GRPOTrainer):
         rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         scores = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
         scores[rewards_per_func.isnan().all(dim=1)] = torch.nan
-        # The rewards are those of all processes, in order of rank
-        self._scores = scores.view(self.accelerator.num_processes, len(prompts))[self.accelerator.process_index]
+        self._scores = scores  # of all processes, in order of rank
         return rewards_per_func
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        replayed = self._groups_to_replay() if self.model.training else []
+        fresh = len(inputs) - len(replayed) * self.args.num_generations
         self._forward_values.clear()
         self.beta = self.args.beta or self.args.kl_coef
         try:
-            rollout = super()._generate_and_score_completions(inputs)
+            rollout = super()._generate_and_score_completions(inputs[:fresh])
         finally:
             self.beta = self.args.beta
         if "old_per_token_logps" in rollout:
             # TRL has made the policy's forward itself; a reference forward, if any, came after it
-            values = self._forward_values[0]
+            values = self._forward_values[0] if self.value_head is not None else None
         else:
             rollout["old_per_token_logps"], values = self._evaluate_policy(rollout)
         self._forward_values.clear()
+        if values is not None:
+            rollout["old_values"] = values
         scores, self._scores = self._scores, None
         assert scores is not None  # TRL scores every rollout
-        self._add_advantages(rollout, values, scores)
+        if self.replay is not None and self.model.training:
+            rollout, scores = self._add_replay(rollout, scores, replayed)
+        self._add_advantages(rollout, scores, fresh)
         return rollout
 
-    def _add_advantages(self, rollout: dict[str, Any], values: Tensor, scores: Tensor) -> None:
-        """Replace TRL's advantages by the critic's, `(batch, time)`, and add what the value loss needs."""
-        is_scored = ~scores.isnan()
+    def _add_advantages(self, rollout: dict[str, Any], scores: Tensor, fresh: int) -> None:
+        """Replace TRL's advantages by ours, `(batch, time)`, and add what the value loss needs.
+
+        Args:
+            rollout: Rows of this process, the `fresh` ones first, then those replayed.
+            scores: Scores of the fresh rows of all processes, then of their replayed ones.
+            fresh: Fresh rows of this process.
+        """
+        own = self._own_rows(scores, fresh, len(rollout["completion_ids"]) - fresh)
         # Completions without a score take no part in any statistic or loss, and get advantage 0
-        mask = _policy_mask(rollout) * is_scored.unsqueeze(1)
+        mask = _policy_mask(rollout) * ~scores[own].isnan().unsqueeze(1)
         penalty = None
         if self.args.kl_coef:
             ref_logps = rollout.pop("ref_per_token_logps")
             kl = estimate_kl(rollout["old_per_token_logps"], ref_logps, self.args.kl_estimator)
-            penalty = self.args.kl_coef * kl
+            penalty = self.kl_coef * kl
             self._log_kl(kl, penalty, mask)
-        estimate = self.advantage_estimator.estimate(
-            scores.nan_to_num(0.0), values, mask, penalty, sum_across=self._sum_across_processes
-        )
-        rollout["advantages"] = estimate.advantages
-        rollout["old_values"] = values
-        rollout["returns"] = estimate.returns
-        rollout["value_mask"] = mask
-        self._log_advantages(estimate.advantages, estimate.returns, values, mask)
+        estimator = self.advantage_estimator
+        if "old_values" in rollout:
+            values = rollout["old_values"]
+            estimate = estimator.estimate(
+                scores[own].nan_to_num(0.0), values, mask, penalty, sum_across=self._sum_across_processes
+            )
+            advantages = estimate.advantages
+            rollout["returns"] = estimate.returns
+            rollout["value_mask"] = mask
+            self._log_values(estimate.returns, values, mask)
+        else:
+            if penalty is not None:
+                scores = scores - self._of_all_rows((penalty * mask).sum(dim=1), fresh)
+            advantages = estimator.spread(estimator.compare(scores)[own], mask, self._sum_across_processes)
+        self._log_advantages(advantages[:fresh], mask[:fresh])
+        weights = rollout.pop("replay_weights", None)
+        rollout["advantages"] = advantages if weights is None else advantages * weights
 
-    def _evaluate_policy(self, rollout: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _own_rows(self, scores: Tensor, fresh: int, replayed: int) -> Tensor:
+        """Where, in the scores of all processes, those of this one are."""
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        rows = torch.arange(len(scores), device=scores.device)
+        split = processes * fresh
+        return torch.cat([rows[:split].view(processes, fresh)[rank], rows[split:].view(processes, replayed)[rank]])
+
+    def _of_all_rows(self, per_row: Tensor, fresh: int) -> Tensor:
+        """Gather a number per row of this process into the order of the scores of all processes."""
+        gather = self.accelerator.gather
+        return (
+            torch.cat([gather(per_row[:fresh]), gather(per_row[fresh:])]) if fresh < len(per_row) else gather(per_row)
+        )
+
+    # --- Replay ---
+
+    def _groups_to_replay(self) -> list[ReplayGroup]:
+        """The groups that this rollout replays: none until every process has enough of them."""
+        if self.replay is None:
+            return []
+        self.replay.begin_rollout()
+        wanted = self.args.replayed_per_process // self.args.num_generations
+        has_enough = torch.tensor(float(len(self.replay) >= wanted), device=self.accelerator.device)
+        everywhere = self._sum_across_processes(has_enough).item() == self.accelerator.num_processes
+        return self.replay.take(wanted) if wanted and everywhere else []
+
+    def _add_replay(
+        self, rollout: dict[str, Any], scores: Tensor, groups: list[ReplayGroup]
+    ) -> tuple[dict[str, Any], Tensor]:
+        """Keep what this rollout has to teach, and append the rows that are replayed in it, with their scores."""
+        assert self.replay is not None
+        fresh = len(rollout["completion_ids"])
+        own = scores[self._own_rows(scores, fresh, 0)]
+        usual = scores.nanmean().item()
+        self.replay.add(as_groups(rollout, own, self.args.num_generations, self.replay.rollout, usual))
+        metrics = self._metrics["train"]
+        metrics["ppo/replay_frac"].append(
+            len(groups) * self.args.num_generations / (fresh + len(groups) * self.args.num_generations)
+        )
+        if not groups:
+            return rollout, scores
+        replayed: dict[str, Any] = as_rollout(groups, self._tokenizer.pad_token_id, self.accelerator.device)
+        replayed["old_per_token_logps"], values = self._evaluate_policy(replayed)
+        if values is not None:
+            replayed["old_values"] = values
+        mask, behaviour = replayed["completion_mask"], replayed.pop("behaviour_logps")
+        weights = truncated_weights(replayed["old_per_token_logps"], behaviour, mask, self.args.replay_truncation)
+        metrics["ppo/replay_weight"].append(masked_mean(weights, mask, self._sum_across_processes).item())
+        metrics["ppo/replay_age"].append(sum(self.replay.rollout - group.born for group in groups) / len(groups))
+        replayed["replay_weights"] = weights
+        rollout["replay_weights"] = torch.ones_like(rollout["old_per_token_logps"])
+        if "importance_sampling_ratio" in rollout:  # of the inference engine, which had no part in these
+            replayed["importance_sampling_ratio"] = torch.ones_like(weights)
+            replayed["sampling_per_token_logps"] = replayed["old_per_token_logps"]
+        scores = torch.cat([scores, self.accelerator.gather(replayed.pop("scores"))])
+        joined = join_rollouts(rollout, replayed, self._tokenizer.pad_token_id)
+        joined["num_items_in_batch"] = self._sum_across_processes(joined["completion_mask"].sum())
+        return joined, scores
+
+    def _evaluate_policy(self, rollout: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """Compute log-probabilities and values of a rollout's tokens, as TRL does where it needs the former."""
+        self._forward_values.clear()
         args = self.args
         batch_size = args.per_device_train_batch_size if self.model.training else args.per_device_eval_batch_size
         completion_ids = rollout["completion_ids"]
@@ -253,7 +358,7 @@ class PPOTrainer(GRPOTrainer):
                 completion_ids.size(1),
                 batch_size=batch_size,
             )
-        return logps, self._forward_values[-1]
+        return logps, self._forward_values[-1] if self.value_head is not None else None
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -282,17 +387,22 @@ class PPOTrainer(GRPOTrainer):
         return result
 
     def _generate(self, prompts: list) -> Any:
-        if not self.use_vllm:
+        if not self.use_vllm or self.value_head is None:
             return super()._generate(prompts)
         # It sends the weights to an inference engine that knows the policy's only
-        with hidden_value_head(self._causal_lm):
+        with hidden_critic(self._causal_lm):
             return super()._generate(prompts)
 
     # --- Update ---
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        is_warming_up = self.state.global_step < self.args.value_warmup_steps
+        if isinstance(self.value_head, ValueHead):
+            self.value_head.is_detached = is_warming_up
         self._forward_values.clear()
         policy_loss = super()._compute_loss(model, inputs)
+        if self.value_head is None:
+            return policy_loss
         (values,) = self._forward_values
         self._forward_values.clear()
         mask = inputs["value_mask"]
@@ -303,7 +413,8 @@ class PPOTrainer(GRPOTrainer):
         clip_frac = masked_mean(critic.is_clipped, mask, self._sum_across_processes)
         metrics["ppo/value_clip_frac"].append(clip_frac.item())
         accumulation = self.current_gradient_accumulation_steps if is_training else 1
-        return policy_loss + self.args.vf_coef * critic.loss / accumulation
+        # Times 0, not left out: DDP waits for a gradient of every parameter
+        return policy_loss * (not is_warming_up) + self.args.vf_coef * critic.loss / accumulation
 
     # --- Metrics ---
 
@@ -315,20 +426,28 @@ class PPOTrainer(GRPOTrainer):
         metrics["kl"].append(masked_mean(kl, mask, self._sum_across_processes).item())
         penalties = self.accelerator.gather((penalty * mask).sum(dim=1))
         metrics["ppo/kl_penalty"].append(penalties.mean().item())
+        if self.args.kl_target is None or not self.model.training:
+            return
+        metrics["ppo/kl_coef"].append(self.kl_coef)
+        per_completion = penalties.mean().item() / self.kl_coef
+        self.kl_coef = adapt_kl_coef(
+            self.kl_coef, per_completion, self.args.kl_target, len(penalties), self.args.kl_horizon
+        )
 
-    def _log_advantages(self, advantages: Tensor, returns: Tensor, values: Tensor, mask: Tensor) -> None:
+    def _log_values(self, returns: Tensor, values: Tensor, mask: Tensor) -> None:
         metrics = self._metrics["train" if self.model.training else "eval"]
         sum_across = self._sum_across_processes
-        unwhitened = returns - values
         metrics["ppo/return_mean"].append(masked_mean(returns, mask, sum_across).item())
         metrics["ppo/value_mean"].append(masked_mean(values, mask, sum_across).item())
-        metrics["ppo/advantage_std"].append(masked_var(unwhitened, mask, sum_across).sqrt().item())
+        metrics["ppo/advantage_std"].append(masked_var(returns - values, mask, sum_across).sqrt().item())
         # Constant returns leave nothing to explain; loggers want a number
         explained = explained_variance(values, returns, mask, sum_across).nan_to_num(0.0)
         metrics["ppo/explained_variance"].append(explained.item())
+
+    def _log_advantages(self, advantages: Tensor, mask: Tensor) -> None:
         if (self.num_generations if self.model.training else self.num_generations_eval) == 1:
             # A group of one always has spread 0
-            metrics.pop("frac_reward_zero_std", None)
+            self._metrics["train" if self.model.training else "eval"].pop("frac_reward_zero_std", None)
         # The table of completions shows one number for each: here the mean of its token advantages
         per_completion = advantages.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         shown: list[float] = gather_object(per_completion.tolist())
@@ -342,8 +461,8 @@ class PPOTrainer(GRPOTrainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         super()._save(output_dir, state_dict=state_dict)
         folder = output_dir or self.args.output_dir
-        if self.args.should_save and folder is not None:
-            save_value_head(self.value_head, folder, state_dict)
+        if self.args.should_save and folder is not None and self.value_head is not None:
+            save_critic(self.value_head, folder, state_dict)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -356,74 +475,38 @@ class PPOTrainer(GRPOTrainer):
 
     def _restore_critic(self, checkpoint: str) -> None:
         # Sharded checkpoints hold the whole module, critic included, and are read above
-        if not self.is_fsdp_enabled and not self.is_deepspeed_enabled:
-            load_value_head(self.value_head, checkpoint)
+        if self.value_head is not None and not self.is_fsdp_enabled and not self.is_deepspeed_enabled:
+            load_critic(self.value_head, checkpoint)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "kl_coef": self.kl_coef,
+            "baseline": self.advantage_estimator.baseline.value,
+            "replay": self.replay.state_dict() if self.replay is not None else None,
+        }
+        (folder / self._state_file).write_text(json.dumps(state))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        path = Path(checkpoint) / self._state_file if checkpoint is not None else None
+        if path is None or not path.is_file():
+            return
+        state = json.loads(path.read_text())
+        self.kl_coef = state["kl_coef"]
+        self.advantage_estimator.baseline.value = state["baseline"]
+        if self.replay is not None and state["replay"] is not None:
+            self.replay.load_state_dict(state["replay"])
+
+    @property
+    def _state_file(self) -> str:
+        """Where each process keeps what Trainer does not know of, as it keeps its random state."""
+        return f"ppo_state_{self.args.process_index}.json"
 
 
 def _policy_mask(rollout: dict[str, Any]) -> Tensor:
     """Mask of the tokens that the policy chose."""
     mask: Tensor = rollout["completion_mask"]
     return mask * rollout["tool_mask"] if "tool_mask" in rollout else mask
-
-
-@contextmanager
-def _reference_for(args: PPOConfig, model: Any, peft_config: PeftConfig | None) -> Iterator[None]:
-    """Make GRPOTrainer's constructor build the reference that PPO needs.
-
-    It builds one if `beta` is not 0, which stands for `kl_coef` here. It would load it by the model's name, which a
-    model in memory may not have, or may not be equal to any more; the reference of such a model is a copy.
-    """
-    beta = args.beta
-    args.beta = args.beta or args.kl_coef
-    is_copied = args.beta and isinstance(model, PreTrainedModel) and peft_config is None
-    try:
-        if is_copied:
-            reference = copy.deepcopy(model)
-            grpo_trainer.create_model_from_path = lambda *_, **__: reference  # type: ignore[attr-defined]
-        yield
-    finally:
-        args.beta = beta
-        grpo_trainer.create_model_from_path = create_model_from_path  # type: ignore[attr-defined]
-
-
-def _check_setup(
-    args: PPOConfig,
-    train_dataset: Any,
-    eval_dataset: Any,
-    processing_class: Any,
-    optimizers: tuple[Any, Any],
-) -> None:
-    """Refuse what cannot be trained, before a model is loaded."""
-    if not isinstance(args, PPOConfig):
-        raise ConfigError(f"`args` is a {type(args).__name__}, but PPOTrainer needs an arcgym.training.PPOConfig.")
-    if isinstance(processing_class, ProcessorMixin):
-        raise ConfigError(
-            "`processing_class` is a multimodal processor, but PPOTrainer trains on text. Pass its tokenizer."
-        )
-    if optimizers[0] is not None and optimizers[1] is not None:
-        raise ConfigError(
-            "`optimizers` holds a scheduler, made before the critic joined the optimizer. Pass "
-            "`optimizers=(optimizer, None)` and set `lr_scheduler_type`."
-        )
-    if eval_dataset is not None:
-        args.check_eval_batches()
-    if isinstance(train_dataset, Dataset):
-        _check_prompts(args, train_dataset)
-
-
-def _check_prompts(args: PPOConfig, dataset: Dataset) -> None:
-    """Refuse a dataset that cannot fill one rollout: TRL would drop the rest, and training would end at once."""
-    if "prompt" not in dataset.column_names:
-        raise ConfigError(f"`train_dataset` has no column `prompt`, only {dataset.column_names}.")
-    if len(dataset) == 0:
-        raise ConfigError("`train_dataset` is empty.")
-    if len(dataset) < args.prompts_per_rollout:
-        completions = args.completions_per_rollout
-        generations = next(
-            n for n in range(1, completions + 1) if completions % n == 0 and completions <= n * len(dataset)
-        )
-        raise ConfigError(
-            f"`train_dataset` has {len(dataset)} prompts, but one rollout needs {args.prompts_per_rollout}: it has "
-            f"{completions} completions, {args.num_generations} of each prompt. Add prompts, set `num_generations` to "
-            f"{generations}, or lower `per_device_train_batch_size`."
-        )

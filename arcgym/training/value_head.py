@@ -1,18 +1,19 @@
-"""The critic: a float32 linear value head on the policy's own trunk.
+"""The critic: a float32 linear value head on the policy's own trunk, or on a copy of the trunk.
 
-It is a sub-module of the causal LM, because accelerate, FSDP and DeepSpeed drive one module with one optimizer, and it
-reads the last hidden states of the very forward that gives the log-probabilities. Values leave the model as a field of
-its output; a side channel would hide them from DDP. On disk the critic lies beside the policy, so that the policy's
-folder stays a plain causal LM.
+Either is a sub-module of the causal LM, because accelerate, FSDP and DeepSpeed drive one module with one optimizer,
+and runs in the very forward that gives the log-probabilities. Values leave the model as a field of its output; a side
+channel would hide them from DDP. On disk the critic lies beside the policy, so that the policy's folder stays a plain
+causal LM.
 """
 
+import copy
 import functools
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import safetensors.torch
 import torch
@@ -22,10 +23,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput
 
-from arcgym.errors import CheckpointError
+from arcgym.errors import CheckpointError, ConfigError
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 _ATTRIBUTE = "value_head"
+# What TRL's fused forward is given for the trunk
+_TRUNK_INPUTS = ("input_ids", "attention_mask")
 
 HiddenStates = Float[Tensor, "batch position hidden"]
 PerPosition = Float[Tensor, "batch position"]
@@ -35,18 +38,52 @@ class ValueHead(nn.Module):
     """Linear map from a hidden state to the value of that state, in float32, zero at first.
 
     Not an `nn.Linear`, which LoRA on all linear layers and quantization would take for a part of the policy.
+
+    Attributes:
+        is_detached: Whether the trunk gets no gradient from the values; for a critic that learns alone.
     """
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
+        self.is_detached = False
         self.weight = nn.Parameter(torch.zeros(1, hidden_size, dtype=torch.float32))
         self.bias = nn.Parameter(torch.zeros(1, dtype=torch.float32))
+
+    def estimate(self, hidden_states: HiddenStates, *args: Any, **kwargs: Any) -> PerPosition:
+        """Estimate values from the policy's hidden states; what the policy was given is not read."""
+        values: Tensor = self(hidden_states.detach() if self.is_detached else hidden_states)
+        return values
 
     def forward(self, hidden_states: HiddenStates) -> PerPosition:
         """Estimate the value of each position."""
         with torch.autocast(hidden_states.device.type, enabled=False):
             values = nn.functional.linear(hidden_states.to(self.weight.dtype), self.weight, self.bias)
         return values.squeeze(-1)
+
+
+class ValueNetwork(nn.Module):
+    """A critic with weights of its own: a copy of the policy's trunk under a value head.
+
+    Nothing that it learns moves the policy, at the cost of a second forward and backward and of the trunk's memory.
+    """
+
+    def __init__(self, trunk: nn.Module, hidden_size: int) -> None:
+        super().__init__()
+        self.trunk = copy.deepcopy(trunk)
+        self.head = ValueHead(hidden_size)
+
+    def estimate(self, hidden_states: HiddenStates, *args: Any, **kwargs: Any) -> PerPosition:
+        """Estimate values from what the policy was given; its hidden states are not read."""
+        values: Tensor = self(*args, **kwargs)
+        return values
+
+    def forward(self, *args: Any, **kwargs: Any) -> PerPosition:
+        """Run the trunk on the policy's inputs and estimate the value of each position."""
+        values: Tensor = self.head(self.trunk(*args, **kwargs).last_hidden_state)
+        return values
+
+
+Critic: TypeAlias = ValueHead | ValueNetwork
 
 
 @dataclass
@@ -59,25 +96,32 @@ class CriticCausalLMOutput(FusedCausalLMOutput):
     value_estimates: torch.Tensor | None = None
 
 
-def attach_value_head(model: PreTrainedModel) -> ValueHead:
-    """Give a causal LM a value head, or return the one it has.
+def attach_critic(model: PreTrainedModel, kind: Literal["head", "network"] = "head") -> Critic:
+    """Give a causal LM a critic, or return the one it has.
 
-    The head's weights are left out of `model.save_pretrained`.
+    The critic's weights are left out of `model.save_pretrained`. Attach it before the trunk's forward is changed.
+
+    Raises:
+        ConfigError: The model has a critic of the other kind.
     """
-    head = getattr(model, _ATTRIBUTE, None)
-    if isinstance(head, ValueHead):
-        return head
-    head = ValueHead(model.config.get_text_config().hidden_size)
+    critic = getattr(model, _ATTRIBUTE, None)
+    if isinstance(critic, ValueHead | ValueNetwork):
+        if isinstance(critic, ValueHead) != (kind == "head"):
+            raise ConfigError(f"the model has a critic of another kind than `{kind}` already. Load the model anew.")
+        return critic
+    hidden_size = model.config.get_text_config().hidden_size
+    critic = ValueHead(hidden_size) if kind == "head" else ValueNetwork(model.base_model, hidden_size)
+    head = critic if isinstance(critic, ValueHead) else critic.head
     output_embeddings = model.get_output_embeddings()
     head.to(output_embeddings.weight.device)
-    model.add_module(_ATTRIBUTE, head)
-    names = {f"{_ATTRIBUTE}.{name}" for name in head.state_dict()}
+    model.add_module(_ATTRIBUTE, critic)
+    names = {f"{_ATTRIBUTE}.{name}" for name in critic.state_dict()}
     model._keys_to_ignore_on_save = {*(model._keys_to_ignore_on_save or ()), *names}
-    return head
+    return critic
 
 
 def return_values(model: PreTrainedModel) -> None:
-    """Make the fused forward that TRL gave `model` return the values of its value head too.
+    """Make the fused forward that TRL gave `model` return the values of its critic too.
 
     Other forwards, generation among them, are unchanged. Call it after TRL's `add_fused_lm_head`, whose forward hides
     the hidden states: a hook catches them on their way out of the trunk.
@@ -95,14 +139,19 @@ def return_values(model: PreTrainedModel) -> None:
             outputs = fused_forward(*args, fused_lm_head=True, **kwargs)
         finally:
             hook.remove()
-        return CriticCausalLMOutput(**outputs, value_estimates=getattr(self, _ATTRIBUTE)(caught[0]))
+        inputs = {name: value for name, value in kwargs.items() if name in _TRUNK_INPUTS}
+        values = getattr(self, _ATTRIBUTE).estimate(caught[0], **inputs)
+        return CriticCausalLMOutput(**outputs, value_estimates=values)
 
     model.forward = types.MethodType(forward, model)
 
 
+attach_value_head = attach_critic
+
+
 @contextmanager
-def hidden_value_head(model: PreTrainedModel) -> Iterator[None]:
-    """Take the value head out of the model's parameters for a while, as weights sent to an inference engine need."""
+def hidden_critic(model: PreTrainedModel) -> Iterator[None]:
+    """Take the critic out of the model's parameters for a while, as weights sent to an inference engine need."""
     head = model._modules.pop(_ATTRIBUTE)
     try:
         yield
@@ -110,15 +159,15 @@ def hidden_value_head(model: PreTrainedModel) -> Iterator[None]:
         model.add_module(_ATTRIBUTE, head)
 
 
-def save_value_head(head: ValueHead, folder: str | Path, state_dict: dict[str, Tensor] | None = None) -> None:
+def save_critic(critic: Critic, folder: str | Path, state_dict: dict[str, Tensor] | None = None) -> None:
     """Write the critic beside the policy in `folder`.
 
     Args:
-        head: The critic.
+        critic: The critic.
         folder: Where the policy was saved.
-        state_dict: Weights of the whole model, where its parameters are sharded and the head's own are not complete.
+        state_dict: Weights of the whole model, where its parameters are sharded and the critic's own not complete.
     """
-    weights = head.state_dict()
+    weights = critic.state_dict()
     if state_dict is not None:
         gathered = {name: _find(state_dict, f"{_ATTRIBUTE}.{name}") for name in weights}
         weights = {name: tensor for name, tensor in gathered.items() if tensor is not None}
@@ -126,11 +175,11 @@ def save_value_head(head: ValueHead, folder: str | Path, state_dict: dict[str, T
     safetensors.torch.save_file(weights, Path(folder) / VALUE_HEAD_FILE)
 
 
-def load_value_head(head: ValueHead, folder: str | Path) -> None:
-    """Read the critic that lies in `folder` into `head`.
+def load_critic(critic: Critic, folder: str | Path) -> None:
+    """Read the critic that lies in `folder` into `critic`.
 
     Raises:
-        CheckpointError: The file is missing, unreadable, or of another hidden size.
+        CheckpointError: The file is missing, unreadable, or of another kind or size.
     """
     path = Path(folder) / VALUE_HEAD_FILE
     if not path.is_file():
@@ -139,7 +188,7 @@ def load_value_head(head: ValueHead, folder: str | Path) -> None:
             f"by PPOTrainer, or start a new run with `model` set to this folder."
         )
     try:
-        head.load_state_dict(safetensors.torch.load_file(path))
+        critic.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as exc:
         raise CheckpointError(f"{path} is not a critic for this model: {exc}") from exc
 

@@ -459,9 +459,9 @@ def test_checkpoint_without_a_critic_is_not_resumed(make_trainer, tmp_path):
 
 
 def test_critic_of_another_width_is_refused(make_trainer, policy_folder):
-    from arcgym.training.value_head import save_value_head
+    from arcgym.training.value_head import save_critic
 
-    save_value_head(ValueHead(7), policy_folder)
+    save_critic(ValueHead(7), policy_folder)
     with pytest.raises(CheckpointError, match="is not a critic for this model"):
         make_trainer(model=policy_folder)
 

@@ -48,6 +48,8 @@ SIGNATURES = {
     (Trainer, "_load_from_checkpoint"): ["resume_from_checkpoint", "model"],
     (Trainer, "_load_best_model"): [],
     (Trainer, "create_optimizer"): ["model"],
+    (GRPOTrainer, "_save_checkpoint"): ["model", "trial"],
+    (GRPOTrainer, "_load_optimizer_and_scheduler"): ["checkpoint"],
 }
 
 
@@ -151,3 +153,9 @@ def test_the_page_lists_every_method_that_we_override_and_its_tests_exist():
     named = set(re.findall(r"`(test_\w+)`", page))
     assert named
     assert named <= set(globals())
+
+
+def test_tokenizer_and_output_folder_have_their_names():
+    source = inspect.getsource(GRPOTrainer.__init__)
+    assert "self._tokenizer = " in source and "pad_token_id = self._tokenizer.pad_token_id" in source
+    assert parameters(Trainer._get_output_dir) == ["self", "trial"]
