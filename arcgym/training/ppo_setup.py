@@ -1,4 +1,4 @@
-"""What PPOTrainer does before TRL's constructor: refuse what cannot be trained, and see to the reference model."""
+"""What PPOTrainer sets up around TRL's own methods: checks, the reference model, the order of a rollout's rows."""
 
 import copy
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ from datasets import Dataset
 from peft import PeftConfig
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer import grpo_trainer
-from trl.trainer.utils import create_model_from_path
+from trl.trainer.utils import create_model_from_path, shuffle_sequence_dict
 
 from arcgym.errors import ConfigError
 from arcgym.training.ppo_config import PPOConfig
+from arcgym.training.shared_prompts import shuffle_groups
 
 
 @contextmanager
@@ -33,6 +34,16 @@ def reference_for(args: PPOConfig, model: Any, peft_config: PeftConfig | None) -
     finally:
         args.beta = beta
         grpo_trainer.create_model_from_path = create_model_from_path  # type: ignore[attr-defined]
+
+
+@contextmanager
+def shuffled_by_groups() -> Iterator[None]:
+    """Have TRL shuffle groups, not rows, so that completions of one prompt come into the same batches."""
+    grpo_trainer.shuffle_sequence_dict = shuffle_groups  # type: ignore[assignment,attr-defined]
+    try:
+        yield
+    finally:
+        grpo_trainer.shuffle_sequence_dict = shuffle_sequence_dict  # type: ignore[attr-defined]
 
 
 def check_setup(

@@ -8,6 +8,7 @@ that guard them.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -40,7 +41,7 @@ from arcgym.training.advantages import (
 )
 from arcgym.training.losses import explained_variance, value_loss
 from arcgym.training.ppo_config import PPOConfig
-from arcgym.training.ppo_setup import check_setup, reference_for
+from arcgym.training.ppo_setup import check_setup, reference_for, shuffled_by_groups
 from arcgym.training.replay import (
     ReplayBuffer,
     ReplayGroup,
@@ -49,6 +50,7 @@ from arcgym.training.replay import (
     join_rollouts,
     truncated_weights,
 )
+from arcgym.training.shared_prompts import can_share, share_prompts
 from arcgym.training.value_head import (
     VALUE_HEAD_FILE,
     Critic,
@@ -61,6 +63,8 @@ from arcgym.training.value_head import (
     save_critic,
 )
 
+logger = logging.getLogger(__name__)
+
 EvalDataset: TypeAlias = (
     Dataset | IterableDataset | DatasetDict | IterableDatasetDict | dict[str, Dataset | IterableDataset]
 )
@@ -70,9 +74,13 @@ RewardFunc: TypeAlias = str | PreTrainedModel | Callable[..., list[float | None]
 class PPOTrainer(GRPOTrainer):
     """Trains a causal LM by proximal policy optimisation on the rewards of its own completions.
 
-    The critic is a linear head on the policy's trunk. When the folder that `model` was loaded from holds a critic
-    (`value_head.safetensors`, as every folder saved by this trainer does), training goes on with it; otherwise it
-    starts at zero. `trainer.value_head` is the critic.
+    The critic is a linear head on the policy's trunk or, with `critic: network`, on a copy of the trunk. When the
+    folder that `model` was loaded from holds a critic (`value_head.safetensors`, as every folder saved by this trainer
+    does), training goes on with it; otherwise its head starts at zero. `trainer.value_head` is the critic, None with
+    an `advantage` that needs none.
+
+    With `share_prompts` each distinct prompt of a batch goes through the model once (see
+    `arcgym.training.shared_prompts`); the numbers are the same.
 
     Args:
         model: Name or path of a causal LM, or the model itself, PEFT or not.
@@ -92,9 +100,11 @@ class PPOTrainer(GRPOTrainer):
         environment_factory: Environments, as in `trl.GRPOTrainer`.
 
     Beside TRL's metrics it logs, of each rollout, `ppo/return_mean`, `ppo/value_mean`, `ppo/advantage_std` (before
-    whitening), `ppo/explained_variance` (of the returns, by the critic; 1 is perfect, 0 no better than a constant),
-    and with the KL in the reward `kl` (mean per token) and `ppo/kl_penalty` (mean deduction per completion); of each
-    update, `ppo/value_loss` and `ppo/value_clip_frac` (share of tokens whose value had left the clip range).
+    whitening), `ppo/explained_variance` (of the returns, by the critic; 1 is perfect, 0 no better than a constant);
+    with the KL in the reward `kl` (mean per token), `ppo/kl_penalty` (mean deduction per completion) and, with a
+    target, `ppo/kl_coef`; with replay `ppo/replay_frac`, `ppo/replay_age` (mean, in rollouts) and `ppo/replay_weight`
+    (mean importance weight of a replayed token); of each update, `ppo/value_loss` and `ppo/value_clip_frac` (share of
+    tokens whose value had left the clip range).
 
     Raises:
         ConfigError: Settings, data and model do not go together; before a model is loaded wherever that can be known.
@@ -179,6 +189,18 @@ class PPOTrainer(GRPOTrainer):
         # With the KL in the reward, TRL is to compute the reference during rollouts only
         self.beta = args.beta
         self.value_head = self._add_critic() if args.advantage == "gae" else None
+        self.shares_prompts = args.share_prompts and self._share_prompts()
+
+    def _share_prompts(self) -> bool:
+        """Have policy and reference compute each distinct prompt once; say so where that is not possible."""
+        reason = can_share(self._causal_lm)
+        if reason:
+            logger.warning("Prompts are not shared: %s. To silence this, set `share_prompts` to false.", reason)
+            return False
+        share_prompts(self._causal_lm)
+        if self.ref_model is not None:
+            share_prompts(self.accelerator.unwrap_model(self.ref_model))
+        return True
 
     def _add_critic(self) -> Critic:
         """Put the critic on the policy, after PEFT and TRL have changed the model, and into a given optimizer."""
@@ -370,9 +392,10 @@ class PPOTrainer(GRPOTrainer):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         estimates: list[Tensor] = []
+        sharing = {"shared_prompt_length": input_ids.size(1) - logits_to_keep} if self.shares_prompts else {}
 
         def watched(**model_inputs: Any) -> Any:
-            outputs = model(**model_inputs)
+            outputs = model(**model_inputs, **sharing)
             # The reference model has no critic
             if isinstance(outputs, CriticCausalLMOutput) and outputs.value_estimates is not None:
                 # The value of a token's state is read before that token
@@ -385,6 +408,12 @@ class PPOTrainer(GRPOTrainer):
         if estimates:
             self._forward_values.append(torch.cat(estimates))
         return result
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if not self.shares_prompts:
+            return super()._prepare_inputs(generation_batch)
+        with shuffled_by_groups():
+            return super()._prepare_inputs(generation_batch)
 
     def _generate(self, prompts: list) -> Any:
         if not self.use_vllm or self.value_head is None:

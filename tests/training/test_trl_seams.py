@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, Trainer
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer import grpo_trainer
-from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
+from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head, shuffle_sequence_dict
 
 from arcgym.training import PPOTrainer
 from arcgym.training.value_head import CriticCausalLMOutput
@@ -48,6 +48,7 @@ SIGNATURES = {
     (Trainer, "_load_from_checkpoint"): ["resume_from_checkpoint", "model"],
     (Trainer, "_load_best_model"): [],
     (Trainer, "create_optimizer"): ["model"],
+    (GRPOTrainer, "_prepare_inputs"): ["generation_batch"],
     (GRPOTrainer, "_save_checkpoint"): ["model", "trial"],
     (GRPOTrainer, "_load_optimizer_and_scheduler"): ["checkpoint"],
 }
@@ -159,3 +160,10 @@ def test_tokenizer_and_output_folder_have_their_names():
     source = inspect.getsource(GRPOTrainer.__init__)
     assert "self._tokenizer = " in source and "pad_token_id = self._tokenizer.pad_token_id" in source
     assert parameters(Trainer._get_output_dir) == ["self", "trial"]
+
+
+def test_rollouts_are_shuffled_by_the_name_that_we_replace():
+    assert grpo_trainer.shuffle_sequence_dict is shuffle_sequence_dict
+    (call,) = calls(GRPOTrainer._prepare_inputs, "shuffle_sequence_dict")
+    assert len(call.args) == 1 and not call.keywords
+    assert calls(GRPOTrainer._prepare_inputs, "split_tensor_dict")
