@@ -149,9 +149,7 @@ def _find_other_attention(model: PreTrainedModel) -> str:
         return f"its attention is `{implementation}`. Set `attn_implementation` to `sdpa` or `eager`"
     if implementation == "eager" and _beside(type(model), "eager_attention_forward") is None:
         return f"the eager attention of {name} is not where transformers keeps it"
-    if not getattr(model.config, "is_causal", True) or any(
-        vars(part).get("is_causal") is False for part in model.modules()
-    ):
+    if not getattr(model.config, "is_causal", True):
         return f"the attention of {name} is not causal"
     # Some count real tokens instead. A heuristic of the kind that transformers uses for attention
     trunk = inspect.unwrap(type(model.base_model).forward)

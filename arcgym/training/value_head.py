@@ -27,8 +27,8 @@ from arcgym.errors import CheckpointError, ConfigError
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 _ATTRIBUTE = "value_head"
-# What TRL's fused forward is given for the trunk
-_TRUNK_INPUTS = ("input_ids", "attention_mask")
+# What the fused forward is given for the trunk; the last two where prompts are shared
+_TRUNK_INPUTS = ("input_ids", "attention_mask", "position_ids", "shared_prompts")
 
 HiddenStates = Float[Tensor, "batch position hidden"]
 PerPosition = Float[Tensor, "batch position"]
@@ -144,9 +144,6 @@ def return_values(model: PreTrainedModel) -> None:
         return CriticCausalLMOutput(**outputs, value_estimates=values)
 
     model.forward = types.MethodType(forward, model)
-
-
-attach_value_head = attach_critic
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Started as a script (`torchrun … test_shared_prompts.py FOLDER`) it is one of the two processes of the DDP test.
 """
 
+import copy
 import functools
 import json
 import os
@@ -21,19 +22,24 @@ from transformers import (
     AutoModelForCausalLM,
     BitsAndBytesConfig,
     Gemma2Config,
+    Gemma3Config,
     Gemma3TextConfig,
     GPT2Config,
+    HrmTextConfig,
     Llama4TextConfig,
     LlamaConfig,
     MambaConfig,
     MistralConfig,
     MixtralConfig,
+    MoshiConfig,
     OPTConfig,
     Qwen2Config,
     Qwen3NextConfig,
+    StableLmConfig,
     T5Config,
     T5ForConditionalGeneration,
 )
+from transformers.models.llama import modeling_llama
 from trl.trainer.utils import add_fused_lm_head, shuffle_sequence_dict, split_tensor_dict
 
 from arcgym.errors import ConfigError
@@ -98,7 +104,8 @@ class Outcome(NamedTuple):
 
 def new_model(architecture, attention="sdpa", config=None):
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config or CONFIGS[architecture], attn_implementation=attention)
+    config = copy.deepcopy(config or CONFIGS[architecture])
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     for parameter in model.parameters():
         # Far from the flat start, where most mistakes would be too small to see
         torch.nn.init.normal_(parameter, std=0.3)
@@ -390,6 +397,13 @@ def test_saved_model_asks_for_no_attention_of_ours(tmp_path):
     assert AutoModelForCausalLM.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
 
 
+def test_the_models_compared_attend_by_different_functions():
+    for attention in ("sdpa", "eager"):
+        plain, sharing = pair_of("llama", attention)
+        assert plain.config._attn_implementation == attention
+        assert sharing.config._attn_implementation == f"shared_prompts_{attention}"
+
+
 def test_sharing_twice_is_sharing():
     plain, _ = pair_of("llama")
     sharing = as_trainer_does(new_model("llama"))
@@ -402,6 +416,21 @@ def test_sharing_twice_is_sharing():
 # --- Refusals ---
 
 REFUSALS = {
+    "several modalities": (Gemma3Config(), "multimodal"),
+    "own attention": (StableLmConfig(**SIZES), "AttentionInterface"),
+    "window without a mask": (
+        MoshiConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            ffn_dim=16,
+            sliding_window=4,
+        ),
+        "no mask for it",
+    ),
+    "layers used again": (HrmTextConfig(**SIZES), "once each"),
+    "both directions": (LlamaConfig(**SIZES, is_causal=False), "not causal"),
     "state": (MambaConfig(vocab_size=VOCABULARY, hidden_size=16, state_size=4, num_hidden_layers=1), "state"),
     "linear attention": (
         Qwen3NextConfig(
@@ -447,7 +476,8 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("config", "reason"), REFUSALS.values(), ids=REFUSALS)
 def test_refuses_what_would_not_be_exact(config, reason):
-    model = AutoModelForCausalLM.from_config(config)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
     assert reason in can_share(model)
     with pytest.raises(ConfigError, match=r"Prompts cannot be shared: .*`share_prompts`"):
         share_prompts(model)
@@ -464,6 +494,17 @@ def test_refuses_other_attention_implementations():
     model = new_model("llama")
     model.config._attn_implementation = "flex_attention"
     assert "`flex_attention`" in can_share(model)
+
+
+def test_refuses_an_unknown_cache_an_unknown_eager_attention_and_several_devices(monkeypatch):
+    model = new_model("llama")
+    monkeypatch.setattr(model.config, "layer_types", ["of another time"] * 2, raising=False)
+    assert "no cache for LlamaForCausalLM (KeyError" in can_share(model)
+    model = new_model("llama", "eager")
+    monkeypatch.delattr(modeling_llama, "eager_attention_forward")
+    assert "eager attention of LlamaForCausalLM" in can_share(model)
+    model.lm_head.to("meta")
+    assert "several devices" in can_share(model)
 
 
 def test_refuses_virtual_tokens():
@@ -486,6 +527,14 @@ def test_a_layer_that_does_not_take_part_is_an_error(monkeypatch):
         run(model, new_batch(0, [3], 6, 4), share=True)
 
 
+def test_attention_that_drops_out_is_an_error():
+    model = as_trainer_does(new_model("llama"))
+    share_prompts(model)
+    model.model.layers[1].self_attn.attention_dropout = 0.1
+    with pytest.raises(RuntimeError, match="dropout"):
+        run(model, new_batch(0, [3], 6, 4), share=True)
+
+
 def test_prompts_padded_on_the_right_are_an_error():
     _, sharing = pair_of("llama")
     batch = new_batch(0, [3], 6, 4)
@@ -498,11 +547,11 @@ def test_prompts_padded_on_the_right_are_an_error():
 
 
 def test_groups_are_numbered_in_order_of_appearance():
-    ids = torch.tensor([[7, 3], [5, 3], [9, 3], [5, 3], [5, 4]])
-    mask = torch.tensor([[0, 1], [1, 1], [0, 1], [1, 1], [1, 1]])
+    ids = torch.tensor([[7, 7, 3], [6, 5, 3], [9, 8, 3], [6, 5, 3], [6, 5, 4], [6, 5, 3]])
+    mask = torch.tensor([[0, 0, 1], [1, 1, 1], [0, 0, 1], [1, 1, 1], [1, 1, 1], [1, 0, 1]])
     groups = group_prompts(ids, mask)
-    assert groups.rows.tolist() == [0, 1, 4]
-    assert groups.members.tolist() == [0, 1, 0, 1, 2]
+    assert groups.rows.tolist() == [0, 1, 4, 5]
+    assert groups.members.tolist() == [0, 1, 0, 1, 2, 3]
 
 
 @given(shape=shapes)

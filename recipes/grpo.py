@@ -1,0 +1,53 @@
+"""Fine-tune a code language model on ARC-AGI tasks by GRPO, with TRL's own trainer: a baseline for `recipes/ppo.py`.
+
+    accelerate launch --quiet recipes/grpo.py --config recipes/configs/grpo_quickstart.yaml
+    accelerate launch --quiet recipes/grpo.py --config recipes/configs/grpo_quickstart.yaml --scale_rewards none
+
+Tasks, rewards, evaluations and run directory are those of `recipes/ppo.py`, and so are the settings, but for the
+trainer's: `trl.GRPOConfig`. Advantages come from a group of programs for the same task instead of a critic.
+"""
+
+import logging
+import os
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# bitsandbytes, which trl imports, warns of optional kernels whether it is used or not
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+from trl import GRPOConfig, GRPOTrainer, get_peft_config, get_quantization_config
+
+from arcgym.models import resolve_policy
+from arcgym.rewards import RewardCalculator
+from arcgym.runs.directory import MetricsLog
+from arcgym.runs.job import Job
+from arcgym.runs.parsing import run_recipe
+
+
+def main() -> None:
+    """Load, evaluate, train, evaluate again, save."""
+    job = Job(GRPOConfig, description=__doc__)
+    with job.sandbox_args.open() as sandbox:
+        trainer = GRPOTrainer(
+            model=resolve_policy(job.model_args.model_name_or_path),
+            reward_funcs=RewardCalculator(sandbox, job.reward_config),
+            args=job.training,
+            train_dataset=job.train_dataset,
+            processing_class=job.tokenizer,
+            callbacks=[MetricsLog(job.directory)],
+            quantization_config=get_quantization_config(job.model_args),
+            peft_config=get_peft_config(job.model_args),
+        )
+        job.start(trainer, sandbox)
+        if job.task_args.dry_run:
+            job.show_sample()
+            trainer.train()
+            return
+
+        before = job.evaluate("before")
+        trainer.train(resume_from_checkpoint=job.training.resume_from_checkpoint)
+        after = job.evaluate("after")
+        job.finish(before, after)
+
+
+if __name__ == "__main__":
+    run_recipe(main)

@@ -1,0 +1,124 @@
+"""The RLOO baseline as its user starts it: the same run as `recipes/ppo.py`, without a critic."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from arcgym.models import build_tiny, build_tokenizer
+from arcgym.runs.parsing import run_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes" / "rloo.py"
+QUICKSTART = ROOT / "recipes" / "configs" / "rloo_quickstart.yaml"
+SMALL = {
+    "train_tasks": ["synthetic/train:6", "arc-agi-1/train:2"],
+    "eval_tasks": ["synthetic/evaluation:3"],
+    "max_prompt_tokens": 256,
+    "num_generations": 2,
+    "per_device_train_batch_size": 4,
+    "max_completion_length": 6,
+    "max_steps": 4,
+    "num_iterations": 2,
+    "logging_steps": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """A folder with an untrained policy and its tokenizer."""
+    folder = tmp_path_factory.mktemp("policy")
+    tokenizer = build_tokenizer(512)
+    build_tiny(tokenizer, hidden_size=32, num_layers=1, max_length=512).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def words(policy, tmp_path):
+    """Command-line words of a small run; keyword arguments change its settings."""
+
+    def make(**changes):
+        settings = SMALL | {"model_name_or_path": str(policy), "output_dir": str(tmp_path / "run")} | changes
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(QUICKSTART.read_text()) | settings))
+        return ["--config", str(path)]
+
+    return make
+
+
+def launch(arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", str(RECIPE), *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_leaves_the_run_directory_of_the_ppo_recipe(words, tmp_path):
+    done = launch(words())
+    assert done.returncode == 0, done.stderr
+    assert "2 prompts × 2 = 4 programs, then 2 epochs × 1 minibatches" in done.stdout
+    assert "Tasks that were not trained on" in done.stdout
+    assert "Warning" not in done.stderr
+
+    run = tmp_path / "run"
+    summary = json.loads((run / "summary.json").read_text())
+    for when in ("before", "after"):
+        assert summary[when]["synthetic/evaluation"]["tasks"] == 3
+        assert len(json.loads((run / "eval" / f"{when}-synthetic-evaluation.json").read_text())["records"]) == 3
+    assert summary["programs"] == 2 * 4, "two rollouts, each used twice"
+    assert summary["processes"] == 1 and len(summary["weights_hashes"]) == 1
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "grad_norm" in row] == [1, 2, 3, 4]
+    rollouts = [row for row in rows if "reward" in row]
+    assert [row["step"] for row in rollouts] == [1, 3]
+    assert all({"programs/valid_frac", "frac_reward_zero_std", "entropy"} <= row.keys() for row in rollouts)
+    assert yaml.safe_load((run / "config.yaml").read_text())["num_iterations"] == 2
+    assert (run / "env.json").exists() and (run / "model.safetensors").exists()
+    assert not (run / "value_head.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_generations": 1}, "at least 2 generations"),
+        ({"scale_rewards": "none"}, "which is not a setting of this recipe"),
+        ({"normalize_advantage": True}, "Did you mean `normalize_advantages`"),
+        ({"per_device_train_batch_size": 32}, "8 tasks to train on, but one rollout needs 16"),
+    ],
+)
+def test_every_mistake_ends_before_training_with_one_message(words, capsys, monkeypatch, changes, message):
+    spec = importlib.util.spec_from_file_location("rloo_recipe", RECIPE)
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    monkeypatch.setattr(sys, "argv", ["rloo.py", *words(**changes)])
+    with pytest.raises(SystemExit) as caught:
+        run_recipe(recipe.main)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "configs").glob("rloo*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_is_accepted_and_has_the_tasks_of_the_ppo_recipe(path, monkeypatch, tmp_path):
+    from trl import RLOOConfig
+
+    from arcgym.runs.job import Job
+
+    small = ["--train_tasks", "synthetic/train:130", "--eval_tasks", "synthetic/evaluation:3"]
+    monkeypatch.setattr(sys, "argv", ["rloo.py", "--config", str(path), "--output_dir", str(tmp_path), *small])
+    job = Job(RLOOConfig, description=None)
+    assert isinstance(job.training, RLOOConfig) and job.rollout.num_generations > 1
+
+    ours, ppo = (yaml.safe_load(p.read_text()) for p in (path, path.with_name(path.name.replace("rloo", "ppo"))))
+    for key in ("train_tasks", "eval_tasks", "holdout_share", "max_prompt_tokens", "eval_samples", "eval_temperature"):
+        assert ours[key] == ppo[key]
