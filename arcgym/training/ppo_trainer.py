@@ -7,6 +7,7 @@ No method of TRL is copied; those that are overridden call TRL's, and `docs/trl-
 that guard them.
 """
 
+import functools
 import json
 import logging
 from collections.abc import Callable
@@ -26,11 +27,12 @@ from transformers import (
     TrainerCallback,
 )
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl.models.utils import disable_gradient_checkpointing
+from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import get_config_model_id
 
 from arcgym.errors import ConfigError
+from arcgym.models.decoding import sample_tokens, why_not
 from arcgym.training.advantages import (
     AdvantageEstimator,
     RunningBaseline,
@@ -193,9 +195,9 @@ class PPOTrainer(GRPOTrainer):
 
     def _share_prompts(self) -> bool:
         """Have policy and reference compute each distinct prompt once; say so where that is not possible."""
-        reason = can_share(self._causal_lm)
+        reason = can_share(self.model)
         if reason:
-            logger.warning("Prompts are not shared: %s. To silence this, set `share_prompts` to false.", reason)
+            self._warn(f"Prompts are not shared: {reason}")
             return False
         share_prompts(self._causal_lm)
         if self.ref_model is not None:
@@ -421,6 +423,42 @@ class PPOTrainer(GRPOTrainer):
         # It sends the weights to an inference engine that knows the policy's only
         with hidden_critic(self._causal_lm):
             return super()._generate(prompts)
+
+    def _generate_single_turn(
+        self,
+        prompt_ids: list,
+        images: Any,
+        multimodal_fields: Any,
+        num_generations: int,
+        has_tool_images: bool = False,
+    ) -> Any:
+        is_elsewhere = self.use_vllm or self.use_transformers_continuous_batching
+        if is_elsewhere or not self.args.share_prompts or not self._can_decode_shared:
+            return super()._generate_single_turn(
+                prompt_ids, images, multimodal_fields, num_generations, has_tool_images=has_tool_images
+            )
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                gather_deepspeed3_params=self.args.ds3_gather_for_generation,
+                generation_kwargs=self.generation_kwargs,
+                gradient_checkpointing_kwargs=cast(dict[str, Any] | None, self.args.gradient_checkpointing_kwargs),
+            ) as model,
+            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+        ):
+            return sample_tokens(cast(Any, model), prompt_ids, self.generation_config), None
+
+    @functools.cached_property
+    def _can_decode_shared(self) -> bool:
+        reason = why_not(self.model, self.generation_config)
+        if reason:
+            self._warn(f"Rollouts do not share prompts: {reason}")
+        return not reason
+
+    def _warn(self, what: str) -> None:
+        if self.accelerator.is_main_process:
+            logger.warning("%s. To silence this, set `share_prompts` to false.", what)
 
     # --- Update ---
 

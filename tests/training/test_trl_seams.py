@@ -48,6 +48,13 @@ SIGNATURES = {
     (Trainer, "_load_from_checkpoint"): ["resume_from_checkpoint", "model"],
     (Trainer, "_load_best_model"): [],
     (Trainer, "create_optimizer"): ["model"],
+    (GRPOTrainer, "_generate_single_turn"): [
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ],
     (GRPOTrainer, "_prepare_inputs"): ["generation_batch"],
     (GRPOTrainer, "_save_checkpoint"): ["model", "trial"],
     (GRPOTrainer, "_load_optimizer_and_scheduler"): ["checkpoint"],
@@ -167,3 +174,16 @@ def test_rollouts_are_shuffled_by_the_name_that_we_replace():
     (call,) = calls(GRPOTrainer._prepare_inputs, "shuffle_sequence_dict")
     assert len(call.args) == 1 and not call.keywords
     assert calls(GRPOTrainer._prepare_inputs, "split_tensor_dict")
+
+
+def test_plain_generation_is_what_we_replace():
+    method = GRPOTrainer._generate_single_turn
+    (call,) = calls(method, "generate")[1:]  # the first is vLLM's
+    assert [keyword.arg for keyword in call.keywords] == [None, "generation_config"]
+    unwrapping = calls(method, "unwrap_model_for_generation")[-1]
+    assert {keyword.arg for keyword in unwrapping.keywords} == {
+        "gather_deepspeed3_params",
+        "generation_kwargs",
+        "gradient_checkpointing_kwargs",
+    }
+    assert "return completion_ids, logprobs" in inspect.getsource(method)
