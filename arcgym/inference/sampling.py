@@ -1,10 +1,9 @@
 """Sampling texts from a causal language model, reproducibly and independently of how prompts are batched.
 
 `generate` draws all rows of a batch from the one global generator, so that a text depends on its neighbours. Here each
-row has a generator of its own, seeded by (seed, prompt's name, number of the sample): the next token is
-argmaxᵢ(logitᵢ / temperature − log Eᵢ) with Eᵢ ~ Exp(1), which is a sample of the softmax (the Gumbel-max trick). The
-same sample comes out alone or in any batch, up to rounding in the model; the global generators are neither read nor
-moved.
+row has a generator of its own, seeded by (seed, prompt's name, number of the sample), whose noise on the scores makes
+the greedy choice a sample (`arcgym.models.decoding.GumbelNoise`). The same sample comes out alone or in any batch, up
+to rounding in the model; the global generators are neither read nor moved.
 """
 
 import hashlib
@@ -17,7 +16,6 @@ import torch
 from torch import Tensor
 from transformers import (
     GenerationConfig,
-    LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -26,6 +24,7 @@ from transformers import (
 )
 
 from arcgym.errors import ConfigError, GenerationError
+from arcgym.models.decoding import GumbelNoise, sample_tokens, why_not
 
 
 @dataclass(frozen=True)
@@ -99,17 +98,23 @@ def sample_texts(
     rows = [_Row(prompt, sample) for prompt in order for sample in range(config.num_samples)]
     texts: list[list[str]] = [[""] * config.num_samples for _ in prompts]
     with _sampling_mode(model):
-        for start in range(0, len(rows), config.batch_size):
-            batch = rows[start : start + config.batch_size]
+        # A prompt that all its samples share goes through the model once, where the model allows it.
+        is_shared = not why_not(model, generation)
+        # Whole prompts, unless one has more samples than a batch has room for.
+        size = max(config.batch_size - config.batch_size % config.num_samples, config.num_samples)
+        for start in range(0, len(rows), size if is_shared else config.batch_size):
+            batch = rows[start : start + (size if is_shared else config.batch_size)]
             seeds = [_row_seed(config.seed, names[row.prompt], row.sample) for row in batch]
-            inputs = _left_padded([prompts[row.prompt] for row in batch], generation.pad_token_id, model.device)
-            generated = model.generate(  # type: ignore[operator]  # typed as a tensor by nn.Module's __getattr__
-                **inputs,
-                generation_config=generation,
-                logits_processor=_processors(config, seeds, model.device),
-            )
+            processors = _processors(config, seeds, model.device)
+            ids = [prompts[row.prompt] for row in batch]
+            if is_shared:
+                generated: Any = sample_tokens(
+                    model, ids, generation, batch_size=config.batch_size, logits_processor=processors
+                )
+            else:
+                generated = _generate(model, ids, generation, processors)
             completions = tokenizer.batch_decode(
-                generated[:, inputs["input_ids"].shape[1] :],
+                generated,
                 skip_special_tokens=True,
                 clean_up_tokenization_spaces=False,  # it would edit the program
             )
@@ -118,26 +123,17 @@ def sample_texts(
     return texts
 
 
-class GumbelNoise(LogitsProcessor):
-    """Turn the argmax of the scores into a sample of their softmax, each row from a generator of its own.
-
-    Args:
-        seeds: One per row of the batch.
-        device: Where the scores live; the draws are made there.
-
-    Reference:
-        Maddison, Tarlow and Minka (2014), A* Sampling, section 2 (the Gumbel-max trick).
-    """
-
-    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
-        self._generators = [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return perturbed scores, `(batch, vocabulary)`; a score of −inf stays one."""
-        noise = torch.empty_like(scores, dtype=torch.float32)
-        for row, generator in zip(noise, self._generators, strict=True):
-            row.exponential_(generator=generator)
-        return scores - noise.log()
+def _generate(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    generation: GenerationConfig,
+    processors: LogitsProcessorList,
+) -> Tensor:
+    inputs = _left_padded(prompts, generation.pad_token_id, model.device)
+    generated: Tensor = model.generate(  # type: ignore[operator]  # typed as a tensor by nn.Module's __getattr__
+        **inputs, generation_config=generation, logits_processor=processors
+    )
+    return generated[:, inputs["input_ids"].shape[1] :]
 
 
 def _processors(config: SamplingConfig, seeds: Sequence[int], device: torch.device) -> LogitsProcessorList:

@@ -7,8 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arcgym.errors import ConfigError, GenerationError
-from arcgym.inference.sampling import GumbelNoise, SamplingConfig, sample_texts
+from arcgym.inference import sampling
+from arcgym.inference.sampling import SamplingConfig, sample_texts
+from arcgym.models.decoding import GumbelNoise
 
+original = sampling.sample_tokens
 PROMPTS = ["Input:\n12\n", "a", "Input:\n123\n456\nOutput:\n", "Program:\n"]
 
 
@@ -35,6 +38,17 @@ def test_samples_are_the_same_alone_and_in_any_batch(tiny_model, byte_tokenizer,
     some = [PROMPTS[index] for index in sorted(chosen)]
     expected = [texts[index] for index in sorted(chosen)]
     assert sample(tiny_model, byte_tokenizer, some, batch_size=batch_size, **settings_) == expected
+
+
+@pytest.mark.parametrize("batch_size", [2, 7, 64])
+def test_samples_are_those_of_generate(tiny_model, byte_tokenizer, monkeypatch, batch_size):
+    asked = []
+    monkeypatch.setattr(sampling, "sample_tokens", lambda *a, **k: asked.append(1) or original(*a, **k))
+    shared = sample(tiny_model, byte_tokenizer, batch_size=batch_size)
+    assert asked
+    monkeypatch.setattr(sampling, "why_not", lambda *_: "a reason")
+    monkeypatch.delattr(sampling, "sample_tokens")
+    assert sample(tiny_model, byte_tokenizer, batch_size=batch_size) == shared
 
 
 def test_the_seed_decides_and_samples_differ(tiny_model, byte_tokenizer):
