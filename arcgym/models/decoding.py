@@ -416,7 +416,8 @@ class _SharedCache(Cache):
         """Add a token to each row, and expect this layer's attention next."""
         self.check_all_attended()
         self._updated = cast(_SharedLayer, self.layers[layer_idx])
-        return self._updated.update(key_states, value_states)
+        self._given = self._updated.update(key_states, value_states)
+        return self._given
 
     def check_all_attended(self) -> None:
         """Make sure that no layer attended past this cache: it would not have seen the prompts.
@@ -450,7 +451,7 @@ class _SharedCache(Cache):
             Juravsky et al. (2024), Hydragen: High-Throughput LLM Inference with Shared Prefixes, section 3.
         """
         layer, self._updated = self._updated, None
-        if layer is None or keys.shape[1] != layer.prompt_keys.shape[1]:
+        if layer is None or not all(map(_is_same, (keys, values), self._given)):
             raise GenerationError("it attends to other keys than it caches")
         grid, (rows, heads) = self._grid, query.shape[:2]
         # With grouped queries, those of a group read the same keys, as rows of a prompt do
@@ -468,6 +469,11 @@ class _SharedCache(Cache):
         mixed = grid.collect(torch.bmm(weights[..., :length], layer.prompt_values.flatten(0, 1)))
         mixed = mixed + grid.collect(weights[..., length:]) @ values
         return mixed.reshape(rows, 1, heads, values.shape[3])
+
+
+def _is_same(states: States, given: States) -> bool:
+    """Whether these are those, not a copy changed on the way: the prompts' would lack the change."""
+    return states.data_ptr() == given.data_ptr() and states.shape == given.shape
 
 
 _decoding: ContextVar[_SharedCache] = ContextVar("_decoding")

@@ -573,6 +573,19 @@ def test_attention_that_is_not_plain_is_refused(llama, argument):
     assert why_not(llama, settings_of()) == ""
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_keys_or_values_changed_after_the_cache_are_refused(llama, place):
+    def changed(module, *states, **kwargs):
+        states = [states[i] * 2 if i == place else states[i] for i in range(len(states))]
+        return decoding._attend_shared(module, *states, **kwargs)
+
+    AttentionInterface.register(decoding._ATTENTION, changed)
+    try:
+        assert "other keys" in why_not(llama, settings_of())
+    finally:
+        AttentionInterface.register(decoding._ATTENTION, decoding._attend_shared)
+
+
 def test_a_model_whose_attention_is_not_ours_is_refused_not_sampled_wrongly():
     model = build("llama")
     model.config = copy.deepcopy(model.config)  # so that its layers do not see which attention is set

@@ -497,16 +497,14 @@ def test_uneven_evaluation_groups_are_refused(make_trainer, prompts):
 # --- Several processes ---
 
 
-@pytest.mark.slow
-def test_two_processes_end_with_equal_weights(tmp_path, policy_folder):
+def run_two_processes(script, *arguments):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [*command, str(script), policy_folder, str(tmp_path)],
+        [*command, str(Path(__file__).with_name(script)), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -514,6 +512,38 @@ def test_two_processes_end_with_equal_weights(tmp_path, policy_folder):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+batches = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 999),
+        "prompt": st.integers(1, 6),
+        "completion": st.integers(1, 5),
+        "group": st.sampled_from([1, 2, 4]),
+    }
+)
+
+
+@pytest.mark.slow
+@pytest.mark.property(14)
+@settings(deadline=None, max_examples=2, suppress_health_check=list(HealthCheck))
+@given(specs=st.lists(batches, min_size=2, max_size=4))
+def test_an_update_moves_policy_and_critic_downhill_and_leaves_every_rank_with_the_same_weights(
+    tmp_path, policy_folder, specs
+):
+    run_two_processes("one_update.py", policy_folder, str(tmp_path), json.dumps(specs))
+    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
+    for first, second in zip(*ranks, strict=True):
+        assert first["weights"] == second["weights"]
+        before, after = first["losses"]
+        assert after < before
+        assert any(name.startswith("value_head.") for name in first["moved"])
+        assert any("layers" in name for name in first["moved"]) and "lm_head.weight" in first["moved"]
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_equal_weights(tmp_path, policy_folder):
+    run_two_processes("two_processes.py", policy_folder, str(tmp_path))
     reports = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
     assert [report["world_size"] for report in reports] == [2, 2]
     assert reports[0]["weights"] == reports[1]["weights"]
