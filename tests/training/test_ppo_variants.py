@@ -235,3 +235,13 @@ def test_critic_of_another_kind_in_the_folder_is_refused(make_trainer, tmp_path)
     assert load_file(tmp_path / "saved" / "value_head.safetensors").keys() == {"weight", "bias"}
     with pytest.raises(CheckpointError, match="not a critic for this model"):
         make_trainer({"critic": "network"}, model=str(tmp_path / "saved"))
+
+
+def test_the_entropy_bonus_of_trl_reaches_the_policy(make_trainer):
+    ends = []
+    for coef in (0.0, 0.5):
+        trainer = make_trainer({"entropy_coef": coef, "max_steps": 40, "per_device_train_batch_size": 16})
+        set_seed(1)
+        trainer.train()
+        ends.append(sum(logged(trainer, "entropy")[-5:]) / 5)
+    assert ends[1] > ends[0] + 0.05
