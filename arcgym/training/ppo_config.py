@@ -71,7 +71,7 @@ class PPOConfig(GRPOConfig):
     )
     vf_coef: float = field(
         default=0.1,
-        metadata={"help": "Weight of the value loss in the total loss, at least 0."},
+        metadata={"help": "Weight of the value loss in the total loss, at least 0. Without a critic there is none."},
     )
     value_warmup_steps: int = field(
         default=0,
@@ -85,7 +85,7 @@ class PPOConfig(GRPOConfig):
         metadata={
             "help": "Learning rate of the value head, above 0; by default that of the policy. The head starts at zero "
             "and is linear: it stands, and in short runs needs, 10 to 100 times the policy's rate. The schedule is "
-            "the same for both."
+            "the same for both. Without a critic it is not used."
         },
     )
     gamma: float = field(
@@ -315,7 +315,8 @@ class PPOConfig(GRPOConfig):
                 f"`num_generations` is {self.num_generations}, but `advantage: {self.advantage}` compares the "
                 "completions of a prompt. Set it to 2 or more, or use `advantage: gae`."
             )
-        for name in ("critic", "value_warmup_steps", "value_learning_rate", "whiten_rewards", "gamma", "lam"):
+        # Weight and rate of the value loss may stand in a shared YAML; what would change the advantages may not
+        for name in ("critic", "value_warmup_steps", "whiten_rewards", "gamma", "lam"):
             if getattr(self, name) != getattr(PPOConfig, name):
                 raise ConfigError(
                     f"`{name}` is {getattr(self, name)}, but `advantage: {self.advantage}` has no critic, which it is "

@@ -82,6 +82,7 @@ def test_settings_that_the_advantage_does_not_use_are_refused(make_config):
     for setting in ({"critic": "network"}, {"lam": 0.5}, {"whiten_rewards": True}, {"value_warmup_steps": 3}):
         with pytest.raises(ConfigError, match=f"`{next(iter(setting))}` is .* has no critic"):
             make_config(**GROUPS, **setting)
+    make_config(**GROUPS, value_learning_rate=0.01, vf_coef=0.02)  # a YAML for PPO serves as it is
     with pytest.raises(ConfigError, match="`kl_target` is 1, but `kl_coef`"):
         make_config(kl_target=1)
     with pytest.raises(ConfigError, match="not whole groups of 4"):
