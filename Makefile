@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-BENCHMARKS := benchmarks/sandbox.py benchmarks/training_step.py benchmarks/rollout.py
+BENCHMARKS := benchmarks/sandbox.py benchmarks/training_step.py benchmarks/rollout.py benchmarks/data.py
 
 .PHONY: help install quickstart test lint bench clean
 

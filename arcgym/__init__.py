@@ -13,36 +13,43 @@ if TYPE_CHECKING:
     from arcgym.data import Pair, Task, TaskFormatter, TaskLoader
     from arcgym.evaluation import PerformanceEvaluator
     from arcgym.inference import Solver
+    from arcgym.models import CodeLLM, PolicyNetwork, ValueNetwork
     from arcgym.rewards import RewardCalculator
     from arcgym.sandbox import CodeSandbox, ExecutionResult
     from arcgym.training import PPOConfig, PPOTrainer
 
 __all__ = [
+    "CodeLLM",
     "CodeSandbox",
     "ExecutionResult",
     "PPOConfig",
     "PPOTrainer",
     "Pair",
     "PerformanceEvaluator",
+    "PolicyNetwork",
     "RewardCalculator",
     "Solver",
     "Task",
     "TaskFormatter",
     "TaskLoader",
+    "ValueNetwork",
 ]
 
 _MODULES = {
+    "CodeLLM": "arcgym.models",
     "CodeSandbox": "arcgym.sandbox",
     "ExecutionResult": "arcgym.sandbox",
     "PPOConfig": "arcgym.training",
     "PPOTrainer": "arcgym.training",
     "Pair": "arcgym.data",
     "PerformanceEvaluator": "arcgym.evaluation",
+    "PolicyNetwork": "arcgym.models",
     "RewardCalculator": "arcgym.rewards",
     "Solver": "arcgym.inference",
     "Task": "arcgym.data",
     "TaskFormatter": "arcgym.data",
     "TaskLoader": "arcgym.data",
+    "ValueNetwork": "arcgym.models",
 }
 
 _datasets_hook.install()

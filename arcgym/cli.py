@@ -1,21 +1,21 @@
-"""The `arcgym` command: what this machine offers, and a look at sets of tasks.
+"""The `arcgym` command: what this machine offers, a look at sets of tasks, and runs pushed to the Hub.
 
 Every error that a user can fix is printed as one message without traceback, and the exit code is then 2.
 """
 
 import argparse
-import difflib
+import logging
 import os
 import platform
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-from arcgym.data.loader import NAMED_SETS, SPLITS, TaskLoader, source_splits
-from arcgym.data.tasks import Task
-from arcgym.errors import ArcGymError, ConfigError
-from arcgym.grids import Grid, render_ansi
+from arcgym.errors import ArcGymError
+from arcgym.tasks_cli import add_tasks_commands
 
 _LIBRARIES = (
     "arcgym",
@@ -62,26 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     env = commands.add_parser("env", help="print versions, and which layers of the sandbox work on this machine")
     env.set_defaults(run=_env)
 
-    tasks = commands.add_parser("tasks", help="list, show and check tasks")
-    actions = tasks.add_subparsers(required=True, metavar="ACTION")
-    source_help = f"{', '.join(NAMED_SETS)}, or a folder of task files"
-    split_help = "only this split; by default all splits of the set"
+    add_tasks_commands(commands)
 
-    listing = actions.add_parser("list", help="list the tasks of a set, one per line")
-    listing.add_argument("source", metavar="SET", help=source_help)
-    listing.add_argument("--split", choices=SPLITS, help=split_help)
-    listing.set_defaults(run=_list_tasks)
-
-    show = actions.add_parser("show", help="draw a task")
-    show.add_argument("task_id", metavar="ID", help="name of the task")
-    show.add_argument("--source", metavar="SET", help=f"{source_help}; by default all sets are searched")
-    show.add_argument("--answers", action="store_true", help="draw the outputs of the test pairs too")
-    show.set_defaults(run=_show_task)
-
-    check = actions.add_parser("check", help="check task files and list every problem in them")
-    check.add_argument("source", metavar="SET", help=source_help)
-    check.add_argument("--split", choices=SPLITS, help=split_help)
-    check.set_defaults(run=_check_tasks)
+    push = commands.add_parser("push", help="push a finished run to the Hugging Face Hub: policy, card and records")
+    push.add_argument("directory", metavar="RUN", help="the run's `output_dir`")
+    push.add_argument("repo_id", metavar="REPO", help="user/name, or name for the owner of the token; made if missing")
+    push.add_argument("--revision", help="branch to commit to, made if missing; by default main")
+    push.add_argument("--tag", help="tag for the commit; it must be new")
+    push.add_argument("--private", action="store_true", default=None, help="keep a repository that is made private")
+    push.add_argument("--include_critic", action="store_true", help="push the critic too")
+    push.add_argument("--include_trainer_state", action="store_true", help="push the newest whole checkpoint too")
+    push.add_argument("--dry_run", action="store_true", help="ask no Hub: print the files and the card")
+    push.set_defaults(run=_push)
     return parser
 
 
@@ -107,59 +99,22 @@ def _env(arguments: argparse.Namespace) -> None:
     print(refusal(missing) if missing else "Every required layer is active: CodeSandbox starts here.")
 
 
-def _list_tasks(arguments: argparse.Namespace) -> None:
-    for split in _splits(arguments):
-        for task in TaskLoader().load(arguments.source, split):
-            sizes = " ".join(f"{_size(pair.input)}→{_size(pair.output)}" for pair in task.train)
-            print(f"{task.task_id}  {split:<10}  {len(task.train)} train  {len(task.test)} test  {sizes}")
+def _push(arguments: argparse.Namespace) -> None:
+    # bitsandbytes, which a part of the imports needs, warns of optional kernels whether it is used or not
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    from arcgym.runs.hub import push_run, stage_run
 
-
-def _show_task(arguments: argparse.Namespace) -> None:
-    task = _find_task(arguments.task_id, [arguments.source] if arguments.source else NAMED_SETS)
-    draw = render_ansi if _colour_wanted() else _plain
-    print(f"{task.task_id}  ({task.source}{', ' + task.family if task.family else ''})")
-    for part, pairs in (("train", task.train), ("test", task.test)):
-        for i, pair in enumerate(pairs):
-            print(f"\n{part} {i}, input {_size(pair.input)}\n{draw(pair.input)}")
-            if pair.output is not None and (part == "train" or arguments.answers):
-                print(f"{part} {i}, output {_size(pair.output)}\n{draw(pair.output)}")
-
-
-def _check_tasks(arguments: argparse.Namespace) -> None:
-    for split in _splits(arguments):
-        count = len(TaskLoader().load(arguments.source, split))
-        print(f"{arguments.source}, {split}: {count} tasks, no problem")
-
-
-def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
-    return (arguments.split,) if arguments.split else source_splits(arguments.source)
-
-
-def _find_task(task_id: str, sources: Iterable[str]) -> Task:
-    """The first task of that name; files with problems elsewhere in a folder do not keep it from being shown."""
-    names: dict[str, None] = {}
-    for source in sources:
-        for split in source_splits(source):
-            for task in TaskLoader().load(source, split, on_error="report"):
-                if task.task_id == task_id:
-                    return task
-                names[task.task_id] = None
-    close = difflib.get_close_matches(task_id, names, n=3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "`arcgym tasks list SET` prints the names."
-    raise ConfigError(f"there is no task {task_id!r} among {len(names)} in {', '.join(sources)}. {hint}")
-
-
-def _size(grid: Grid | None) -> str:
-    return "?" if grid is None else f"{grid.shape[0]}x{grid.shape[1]}"
-
-
-def _plain(grid: Grid) -> str:
-    return "\n".join("".join(map(str, row)) for row in grid.tolist())
-
-
-def _colour_wanted() -> bool:
-    """Whether stdout is a terminal whose owner has not refused colour (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    options = {name: getattr(arguments, name) for name in ("revision", "include_critic", "include_trainer_state")}
+    if not arguments.dry_run:
+        url = push_run(arguments.directory, arguments.repo_id, tag=arguments.tag, private=arguments.private, **options)
+        print(f"Pushed to {url}")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        stage_run(arguments.directory, folder, arguments.repo_id, **options)
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            print(f"{path.stat().st_size:>13,}  {path.relative_to(folder)}")
+        print(f"\n{(folder / 'README.md').read_text()}", end="")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # bitsandbytes, which trl imports, warns of optional kernels whether it is used or not
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-from trl import GRPOConfig, GRPOTrainer, get_peft_config, get_quantization_config
+from trl import GRPOConfig, GRPOTrainer, get_peft_config
 
-from arcgym.models import resolve_policy
 from arcgym.rewards import RewardCalculator
-from arcgym.runs.directory import MetricsLog
 from arcgym.runs.job import Job
 from arcgym.runs.parsing import run_recipe
 
@@ -26,25 +24,26 @@ from arcgym.runs.parsing import run_recipe
 def main() -> None:
     """Load, evaluate, train, evaluate again, save."""
     job = Job(GRPOConfig, description=__doc__)
-    with job.sandbox_args.open() as sandbox:
+    with job.settings.sandbox.open() as sandbox:
+        policy = job.load_policy()
         trainer = GRPOTrainer(
-            model=resolve_policy(job.model_args.model_name_or_path),
-            reward_funcs=RewardCalculator(sandbox, job.reward_config),
+            model=policy.model,
+            reward_funcs=[RewardCalculator(sandbox, job.settings.rewards), *job.extra_rewards],
             args=job.training,
             train_dataset=job.train_dataset,
+            eval_dataset=job.eval_dataset,
             processing_class=job.tokenizer,
-            callbacks=[MetricsLog(job.directory)],
-            quantization_config=get_quantization_config(job.model_args),
-            peft_config=get_peft_config(job.model_args),
+            callbacks=job.callbacks(),
+            peft_config=get_peft_config(job.settings.model),
         )
         job.start(trainer, sandbox)
-        if job.task_args.dry_run:
+        if job.settings.tasks.dry_run:
             job.show_sample()
             trainer.train()
             return
 
         before = job.evaluate("before")
-        trainer.train(resume_from_checkpoint=job.training.resume_from_checkpoint)
+        job.train()
         after = job.evaluate("after")
         job.finish(before, after)
 

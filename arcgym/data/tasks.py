@@ -9,14 +9,15 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from arcgym.data.drawing import task_svg
 from arcgym.errors import TaskError
 from arcgym.grids import Grid, as_grid, grid_problems, grids_equal
 
-_PARTS = ("train", "test")
-_SIDES = ("input", "output")
+PARTS = ("train", "test")
+SIDES = ("input", "output")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +66,13 @@ class Task:
         train: the demonstrations, at least one, each with an output.
         test: the questions, at least one; the output is `None` where it is secret.
         source: name of the set, or path of the folder.
-        family: name of the generator for synthetic tasks, else empty.
+        family: name of the generator for synthetic tasks, name of the concept where a set is ordered by concepts.
         program: a program that solves the task, where one is known, else empty.
+        version: which state of the source: a commit, or the name of a snapshot; empty where it is not known.
+        file: the file within the source that the task was read from.
+        licence: under which licence the source says it is, as an SPDX name where it is a common one.
+
+    Tasks are equal when name, pairs, source, family and program are; the rest is where that was found.
 
     Raises:
         TaskError: there is no pair, or a demonstration without output.
@@ -78,9 +84,12 @@ class Task:
     source: str = ""
     family: str = ""
     program: str = ""
+    version: str = field(default="", compare=False)
+    file: str = field(default="", compare=False)
+    licence: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        problems = [f"{part} holds no pair; give at least one" for part in _PARTS if not getattr(self, part)]
+        problems = [f"{part} holds no pair; give at least one" for part in PARTS if not getattr(self, part)]
         problems += [
             f"train pair {i} has no output; a demonstration needs one"
             for i, pair in enumerate(self.train)
@@ -94,25 +103,43 @@ class Task:
         object.__setattr__(self, "test", tuple(self.test))
 
     @classmethod
-    def from_dict(cls, obj: object, *, task_id: str, source: str = "", family: str = "", program: str = "") -> "Task":
+    def from_dict(
+        cls,
+        obj: object,
+        *,
+        task_id: str,
+        source: str = "",
+        family: str = "",
+        program: str = "",
+        version: str = "",
+        file: str = "",
+        licence: str = "",
+    ) -> "Task":
         """Build a task from the object of an official task file (`{"train": [{"input", "output"}], "test": […]}`).
 
         Args:
             obj: the decoded JSON value; keys other than `train` and `test` are ignored.
             task_id: name of the task.
             source: name of the set, or path of the folder.
-            family: name of the generator, for synthetic tasks.
+            family: name of the generator, for synthetic tasks, or of the concept.
             program: a program that solves the task.
+            version: state of the source.
+            file: file within the source.
+            licence: licence of the source.
 
         Raises:
             TaskError: the object is malformed; the message lists every problem with pair, row and column.
         """
+        texts = (source, family, program, version, file, licence)
+        if _has_plain_keys(obj):  # then the pairs check all that there is, and each grid is looked at only once
+            try:
+                return cls(task_id, _pairs(obj, "train"), _pairs(obj, "test"), *texts)
+            except TaskError:
+                pass  # of the first problem; below they are all listed
         problems = task_problems(obj)
         if problems:
             raise TaskError(describe_problems(f"task {task_id!r}", problems))
-        assert isinstance(obj, Mapping)
-        train, test = (tuple(Pair(pair["input"], pair.get("output")) for pair in obj[part]) for part in _PARTS)
-        return cls(task_id, train, test, source=source, family=family, program=program)
+        return cls(task_id, _pairs(obj, "train"), _pairs(obj, "test"), *texts)
 
     def to_dict(self) -> dict[str, list[dict[str, list[list[int]]]]]:
         """Return the object of an official task file, in plain ints; `"output"` is absent where it is not known."""
@@ -122,6 +149,10 @@ class Task:
     def content_hash(self) -> str:
         """SHA-256 (hex) of the grids alone: equal for equal tasks, whatever their names and sources."""
         return hashlib.sha256(json.dumps(self.to_dict(), separators=(",", ":")).encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows for a task: the drawing of its grids."""
+        return f'<div style="overflow-x: auto">{task_svg(self)}</div>'
 
 
 def task_problems(obj: object) -> list[str]:
@@ -136,13 +167,26 @@ def task_problems(obj: object) -> list[str]:
     """
     if not isinstance(obj, Mapping):
         return [f'a {type(obj).__name__} is not a task; write an object with the keys "train" and "test"']
-    return [*_misspelt_keys(obj, _PARTS), *(problem for part in _PARTS for problem in _part_problems(obj, part))]
+    return [*_misspelt_keys(obj, PARTS), *(problem for part in PARTS for problem in _part_problems(obj, part))]
 
 
 def describe_problems(what: str, problems: list[str]) -> str:
     """Put a list of problems into one message, a line each."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return f"{what}: {count} (pairs, rows and columns count from 0)\n" + "\n".join(f"  - {line}" for line in problems)
+
+
+def _has_plain_keys(obj: Any) -> bool:
+    return (
+        isinstance(obj, dict)
+        and obj.keys() == set(PARTS)
+        and all(isinstance(pairs, list) for pairs in obj.values())
+        and all(isinstance(pair, dict) and pair.keys() == set(SIDES) for pairs in obj.values() for pair in pairs)
+    )
+
+
+def _pairs(obj: Any, part: str) -> tuple[Pair, ...]:
+    return tuple(Pair(pair["input"], pair.get("output")) for pair in obj[part])
 
 
 def _part_problems(obj: Mapping[Any, Any], part: str) -> Iterator[str]:
@@ -156,16 +200,22 @@ def _part_problems(obj: Mapping[Any, Any], part: str) -> Iterator[str]:
     if not pairs:
         yield f'"{part}" holds no pair; give at least one'
     for i, pair in enumerate(pairs):
-        for problem in _pair_problems(pair, needs_output=part == "train"):
+        for problem in pair_problems(pair, needs_output=part == "train"):
             yield f"{part} pair {i}, {problem}"
 
 
-def _pair_problems(pair: object, *, needs_output: bool) -> Iterator[str]:
+def pair_problems(pair: object, *, needs_output: bool) -> Iterator[str]:
+    """Yield everything that keeps a decoded JSON value from being a pair, a sentence each, with side, row and column.
+
+    Args:
+        pair: any value that `json.loads` can return.
+        needs_output: whether the output may not be missing, as in a demonstration.
+    """
     if not isinstance(pair, Mapping):
         yield f'a {type(pair).__name__} is not a pair; write an object with the keys "input" and "output"'
         return
-    yield from _misspelt_keys(pair, _SIDES)
-    for side in _SIDES:
+    yield from _misspelt_keys(pair, SIDES)
+    for side in SIDES:
         if pair.get(side) is not None:
             for problem in grid_problems(pair[side]):
                 yield f"{side}, {problem}"

@@ -81,6 +81,26 @@ class EvaluationReport:
         """Return plain data that `json` writes and reads back unchanged."""
         return json.loads(json.dumps(asdict(self), allow_nan=False))
 
+    @classmethod
+    def load(cls, path: str | Path) -> "EvaluationReport":
+        """Read a report that `save` wrote.
+
+        Args:
+            path: Of the file.
+
+        Raises:
+            TaskError: It is not a report.
+        """
+        try:
+            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+            records = tuple(
+                TaskRecord(**record | {"attempts": tuple(map(tuple, record["attempts"]))})
+                for record in plain["records"]
+            )
+            return cls(plain["name"], plain["aggregates"], plain["sampling"], records)
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise TaskError(f"{path} is not a report of an evaluation ({exc}). Evaluate anew.") from exc
+
     def save(self, path: str | Path) -> None:
         """Write the report as JSON; a reader sees the old file or the new one, never half of one.
 

@@ -15,8 +15,8 @@ from arcgym.data.formatting import TaskFormatter
 from arcgym.data.tasks import Pair, Task
 from arcgym.errors import TaskError
 from arcgym.grids import Grid, grids_equal
-from arcgym.inference.sampling import SamplingConfig, sample_texts
 from arcgym.inference.voting import Candidate, choose_attempts, rank_candidates
+from arcgym.models.sampling import SamplingConfig, sample_texts
 from arcgym.programs import extract_program
 from arcgym.rewards import run_programs
 from arcgym.sandbox import CodeSandbox, ExecutionResult
@@ -57,6 +57,8 @@ class Solver:
         max_new_tokens: Longest completion, in tokens.
         batch_size: Completions generated at once.
         seed: The same seed gives the same completions, whatever the batch size and the other tasks.
+        top_k: Sample from this many most likely tokens; 0 for all.
+        min_p: Sample from tokens at least this likely, relative to the most likely one; 0 for all.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -75,12 +77,14 @@ class Solver:
         max_new_tokens: int = 64,
         batch_size: int = 64,
         seed: int = 0,
+        top_k: int = 0,
+        min_p: float = 0.0,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.sandbox = sandbox
         self.formatter = formatter
-        self.sampling = SamplingConfig(num_samples, temperature, top_p, max_new_tokens, batch_size, seed)
+        self.sampling = SamplingConfig(num_samples, temperature, top_p, max_new_tokens, batch_size, seed, top_k, min_p)
 
     def solve(self, tasks: Sequence[Task]) -> list[TaskSolution]:
         """Solve tasks in one batch.

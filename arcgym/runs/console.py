@@ -13,7 +13,7 @@ from transformers import ProgressCallback, Trainer, TrainerControl, TrainerState
 from arcgym.data.mixture import Mixture
 from arcgym.data.tasks import Task
 from arcgym.inference import Solver
-from arcgym.training.ppo_config import PPOConfig
+from arcgym.runs.directory import BatchArithmetic
 
 # Metric, label and format of what one line shows; the rest is in metrics.jsonl and TensorBoard.
 _SHOWN = (
@@ -56,7 +56,7 @@ def use_console_progress(trainer: Trainer) -> None:
         trainer.add_callback(ConsoleProgress)
 
 
-def print_start(tasks: Mixture, training: PPOConfig, num_parameters: int) -> None:
+def print_start(tasks: Mixture, rollout: BatchArithmetic, num_parameters: int) -> None:
     """Print what is about to happen: tasks, batch arithmetic, threads."""
     evaluated = ", ".join(f"{len(chosen)} of {name}" for name, chosen in tasks.evaluation.items())
     too_long = ", ".join(f"{count} of {name}" for name, count in tasks.dropped.items())
@@ -65,9 +65,9 @@ def print_start(tasks: Mixture, training: PPOConfig, num_parameters: int) -> Non
         f"Training on    {len(tasks.train)} tasks",
         f"Evaluating on  {evaluated}",
         *([f"Too long       {too_long}"] if too_long else []),
-        f"A rollout      {training.prompts_per_rollout} prompts × {training.num_generations} = "
-        f"{training.completions_per_rollout} programs, "
-        f"then {training.num_ppo_epochs} epochs × {training.num_mini_batches} minibatches of updates",
+        f"A rollout      {rollout.prompts_per_rollout} prompts × {rollout.num_generations} = "
+        f"{rollout.completions_per_rollout} programs, "
+        f"then {rollout.num_ppo_epochs} epochs × {rollout.num_mini_batches} minibatches of updates",
     ]
     Console().print("\n".join(lines), highlight=False, soft_wrap=True)
 

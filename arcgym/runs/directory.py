@@ -15,20 +15,19 @@ import os
 import platform
 import shutil
 import tempfile
-import time
 import weakref
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainingArguments
 
 from arcgym.errors import ConfigError
 from arcgym.evaluation import EvaluationReport
 from arcgym.runs.parsing import save_config
-from arcgym.training.ppo_config import PPOConfig
 
 _LIBRARIES = ("arcgym", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy")
 
@@ -98,38 +97,32 @@ class RunDirectory:
         temporary.rename(target)
 
 
-class MetricsLog(TrainerCallback):
-    """Append every logged step to `metrics.jsonl`, from the main process.
+class BatchArithmetic(Protocol):
+    """What a run's batch arithmetic is read from: a `Rollout`, or a `PPOConfig`."""
 
-    Args:
-        directory: The run directory.
-    """
+    @property
+    def num_generations(self) -> int:
+        """Completions of each prompt."""
 
-    def __init__(self, directory: RunDirectory) -> None:
-        self.path = directory.path / "metrics.jsonl"
+    @property
+    def completions_per_rollout(self) -> int:
+        """Completions that all processes together sample before they learn from them."""
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Append one line: step, time (Unix seconds) and every metric; not-a-number is written as null."""
-        if not state.is_world_process_zero or not logs:
-            return
-        row = {
-            "step": state.global_step,
-            "time": time.time(),
-            **{name: _finite(value) for name, value in logs.items()},
-        }
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    @property
+    def prompts_per_rollout(self) -> int:
+        """Distinct prompts of one rollout."""
 
+    @property
+    def num_ppo_epochs(self) -> int:
+        """Passes over a rollout."""
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    @property
+    def num_mini_batches(self) -> int | Fraction:
+        """Optimizer steps per pass."""
+
+    @property
+    def optimizer_steps_per_rollout(self) -> int | Fraction:
+        """Optimizer steps between two rollouts."""
 
 
 def as_dry_run(training: TrainingArguments) -> RunDirectory:
@@ -154,6 +147,7 @@ def summarise(
     history: Sequence[Mapping[str, float]],
     programs: int,
     directory: RunDirectory,
+    seconds: float,
 ) -> dict[str, Any]:
     """Compute `summary.json`.
 
@@ -163,6 +157,7 @@ def summarise(
         history: The trainer's log history.
         programs: Number of programs sampled in training.
         directory: The run directory, whose `config.yaml` is hashed.
+        seconds: Seconds of training, without the evaluations.
 
     Returns:
         Plain data: `before` and `after` by set; `seconds` of training without the evaluations; `programs` sampled in
@@ -171,7 +166,6 @@ def summarise(
     """
     rewards = [row["reward"] for row in history if row.get("reward") is not None]
     tenth = max(1, len(rewards) // 10)
-    seconds = next((row["train_runtime"] for row in reversed(history) if "train_runtime" in row), 0.0)
     config = (directory.path / "config.yaml").read_bytes()
     return {
         "before": {name: report.aggregates for name, report in before.items()},
@@ -186,9 +180,9 @@ def summarise(
     }
 
 
-def programs_sampled(training: PPOConfig, optimizer_steps: int) -> int:
+def programs_sampled(rollout: BatchArithmetic, optimizer_steps: int) -> int:
     """Number of programs that all processes sampled for training in a number of optimizer steps."""
-    return math.ceil(optimizer_steps / training.optimizer_steps_per_rollout) * training.completions_per_rollout
+    return math.ceil(optimizer_steps / rollout.optimizer_steps_per_rollout) * rollout.completions_per_rollout
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -18,6 +18,7 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import DataClassType
 
 from arcgym.errors import ArcGymError, ConfigError
+from arcgym.runs.memory import explain_out_of_memory, is_out_of_memory
 
 
 class _StrictParser(HfArgumentParser):
@@ -118,10 +119,18 @@ def save_config(path: Path, *configs: object) -> None:
 def run_recipe(main: Callable[[], None]) -> None:
     """Run a recipe's `main`; print an error that the user can fix as one message, without a traceback.
 
-    Ends the process with exit status 2 in that case.
+    Ends the process with exit status 2 in that case. Memory that has run out is such an error.
     """
     try:
         main()
     except ArcGymError as exc:
-        print(f"\n{type(exc).__name__}: {exc}", file=sys.stderr)  # noqa: T201  # the one place that talks to the user
-        raise SystemExit(2) from None
+        _give_up(f"{type(exc).__name__}: {exc}")
+    except (RuntimeError, MemoryError) as exc:
+        if not is_out_of_memory(exc):
+            raise
+        _give_up(explain_out_of_memory(exc))
+
+
+def _give_up(message: str) -> NoReturn:
+    print(f"\n{message}", file=sys.stderr)  # noqa: T201  # the one place that talks to the user
+    raise SystemExit(2) from None

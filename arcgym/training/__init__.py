@@ -8,27 +8,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from arcgym.models.value import ValueHead, ValueNetwork
     from arcgym.training.advantages import AdvantageEstimator, gae
+    from arcgym.training.checkpoints import CheckpointManager
+    from arcgym.training.collapse import CollapseConfig, CollapseMonitor, train_with_rollback
+    from arcgym.training.curriculum import CurriculumScheduler
     from arcgym.training.losses import explained_variance, value_loss
+    from arcgym.training.metrics import MetricsTracker
     from arcgym.training.ppo_config import PPOConfig
     from arcgym.training.ppo_trainer import PPOTrainer
     from arcgym.training.replay import ReplayBuffer
-    from arcgym.training.value_head import ValueHead, ValueNetwork
 
 _HOMES = {
-    "AdvantageEstimator": "advantages",
-    "PPOConfig": "ppo_config",
-    "PPOTrainer": "ppo_trainer",
-    "ReplayBuffer": "replay",
-    "ValueHead": "value_head",
-    "ValueNetwork": "value_head",
-    "explained_variance": "losses",
-    "gae": "advantages",
-    "value_loss": "losses",
+    "AdvantageEstimator": "arcgym.training.advantages",
+    "CheckpointManager": "arcgym.training.checkpoints",
+    "CollapseConfig": "arcgym.training.collapse",
+    "CollapseMonitor": "arcgym.training.collapse",
+    "CurriculumScheduler": "arcgym.training.curriculum",
+    "MetricsTracker": "arcgym.training.metrics",
+    "PPOConfig": "arcgym.training.ppo_config",
+    "PPOTrainer": "arcgym.training.ppo_trainer",
+    "ReplayBuffer": "arcgym.training.replay",
+    "ValueHead": "arcgym.models.value",
+    "ValueNetwork": "arcgym.models.value",
+    "explained_variance": "arcgym.training.losses",
+    "gae": "arcgym.training.advantages",
+    "train_with_rollback": "arcgym.training.collapse",
+    "value_loss": "arcgym.training.losses",
 }
 
 __all__ = [
     "AdvantageEstimator",
+    "CheckpointManager",
+    "CollapseConfig",
+    "CollapseMonitor",
+    "CurriculumScheduler",
+    "MetricsTracker",
     "PPOConfig",
     "PPOTrainer",
     "ReplayBuffer",
@@ -36,6 +51,7 @@ __all__ = [
     "ValueNetwork",
     "explained_variance",
     "gae",
+    "train_with_rollback",
     "value_loss",
 ]
 
@@ -43,7 +59,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

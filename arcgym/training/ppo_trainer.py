@@ -8,9 +8,10 @@ that guard them.
 """
 
 import functools
-import json
 import logging
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -26,13 +27,23 @@ from transformers import (
     ProcessorMixin,
     TrainerCallback,
 )
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
-from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import get_config_model_id
 
 from arcgym.errors import ConfigError
 from arcgym.models.decoding import sample_tokens, why_not
+from arcgym.models.value import (
+    VALUE_HEAD_FILE,
+    Critic,
+    CriticCausalLMOutput,
+    ValueHead,
+    attach_critic,
+    critic_of,
+    hidden_critic,
+    load_critic,
+    return_values,
+    save_critic,
+)
 from arcgym.training.advantages import (
     AdvantageEstimator,
     RunningBaseline,
@@ -41,6 +52,7 @@ from arcgym.training.advantages import (
     masked_mean,
     masked_var,
 )
+from arcgym.training.checkpoints import collect_parts
 from arcgym.training.losses import explained_variance, value_loss
 from arcgym.training.ppo_config import PPOConfig
 from arcgym.training.ppo_setup import check_setup, reference_for, shuffled_by_groups
@@ -52,18 +64,8 @@ from arcgym.training.replay import (
     join_rollouts,
     truncated_weights,
 )
+from arcgym.training.resume import ResumableTrainer
 from arcgym.training.shared_prompts import can_share, share_prompts
-from arcgym.training.value_head import (
-    VALUE_HEAD_FILE,
-    Critic,
-    CriticCausalLMOutput,
-    ValueHead,
-    attach_critic,
-    hidden_critic,
-    load_critic,
-    return_values,
-    save_critic,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ EvalDataset: TypeAlias = (
 RewardFunc: TypeAlias = str | PreTrainedModel | Callable[..., list[float | None]]
 
 
-class PPOTrainer(GRPOTrainer):
+class PPOTrainer(ResumableTrainer):
     """Trains a causal LM by proximal policy optimisation on the rewards of its own completions.
 
     The critic is a linear head on the policy's trunk or, with `critic: network`, on a copy of the trunk. When the
@@ -209,10 +211,11 @@ class PPOTrainer(GRPOTrainer):
         if self.args.critic == "network" and isinstance(self.model, PeftModel):
             raise ConfigError("`critic` is `network`, but with PEFT there are no full weights to copy. Use `head`.")
         policy = self._causal_lm
+        is_new = critic_of(policy) is None
         critic = attach_critic(policy, self.args.critic)
         return_values(policy)
         source = Path(get_config_model_id(policy.config))
-        if (source / VALUE_HEAD_FILE).is_file():
+        if is_new and (source / VALUE_HEAD_FILE).is_file():
             load_critic(critic, source)
         if self.optimizer is not None:
             known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
@@ -418,11 +421,14 @@ class PPOTrainer(GRPOTrainer):
             return super()._prepare_inputs(generation_batch)
 
     def _generate(self, prompts: list) -> Any:
-        if not self.use_vllm or self.value_head is None:
-            return super()._generate(prompts)
-        # It sends the weights to an inference engine that knows the policy's only
-        with hidden_critic(self._causal_lm):
-            return super()._generate(prompts)
+        start = time.perf_counter()
+        # An inference engine is sent the weights, and knows the policy's only
+        is_hidden = self.use_vllm and self.value_head is not None
+        with hidden_critic(self._causal_lm) if is_hidden else nullcontext():
+            result = super()._generate(prompts)
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        metrics["completions/generation_s"].append(time.perf_counter() - start)
+        return result
 
     def _generate_single_turn(
         self,
@@ -545,32 +551,19 @@ class PPOTrainer(GRPOTrainer):
         if self.value_head is not None and not self.is_fsdp_enabled and not self.is_deepspeed_enabled:
             load_critic(self.value_head, checkpoint)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "kl_coef": self.kl_coef,
-            "baseline": self.advantage_estimator.baseline.value,
-            "replay": self.replay.state_dict() if self.replay is not None else None,
-        }
-        (folder / self._state_file).write_text(json.dumps(state))
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the updates have adapted, as plain data."""
+        own = {"kl_coef": self.kl_coef, "baseline": self.advantage_estimator.baseline.value}
+        return super().state_dict() | own
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        path = Path(checkpoint) / self._state_file if checkpoint is not None else None
-        if path is None or not path.is_file():
-            return
-        state = json.loads(path.read_text())
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        super().load_state_dict(state)
         self.kl_coef = state["kl_coef"]
         self.advantage_estimator.baseline.value = state["baseline"]
-        if self.replay is not None and state["replay"] is not None:
-            self.replay.load_state_dict(state["replay"])
 
-    @property
-    def _state_file(self) -> str:
-        """Where each process keeps what Trainer does not know of, as it keeps its random state."""
-        return f"ppo_state_{self.args.process_index}.json"
+    def _parts_with_state(self) -> dict[str, Any]:
+        return super()._parts_with_state() | collect_parts(replay=self.replay)
 
 
 def _policy_mask(rollout: dict[str, Any]) -> Tensor:

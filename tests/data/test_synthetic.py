@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,6 +81,12 @@ def test_the_named_splits_are_fixed_and_disjoint():
     assert not {task.content_hash for task in train} & {task.content_hash for task in evaluation}
     with pytest.raises(TaskError, match="no split 'test'"):
         load_split("test")
+
+
+@pytest.mark.parametrize(("split", "digest"), [("train", "755d8c746fb62713"), ("evaluation", "fdf876395c992d15")])
+def test_the_named_splits_are_those_that_published_figures_are_of(split, digest):
+    lines = [f"{task.task_id} {task.content_hash} {task.program}" for task in load_split(split)]
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] == digest
 
 
 @pytest.mark.parametrize("name", sorted(SCENES))

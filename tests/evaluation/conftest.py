@@ -1,12 +1,6 @@
 """The policies and the sandbox of the inference tests."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
-
 import tiny_policies
 
 from arcgym.sandbox import CodeSandbox

@@ -40,7 +40,7 @@ from transformers import (
 )
 
 from arcgym.errors import GenerationError
-from arcgym.models import decoding
+from arcgym.models import decoding, shared_cache
 from arcgym.models.decoding import GumbelNoise, sample_tokens, why_not
 
 VOCABULARY = 50
@@ -563,13 +563,13 @@ def test_adapters_that_change_the_prompt_are_refused():
 def test_attention_that_is_not_plain_is_refused(llama, argument):
     # Some classes pass these to their attention function; here the real one gets it on the way
     def changed(*args, **kwargs):
-        return decoding._attend_shared(*args, **kwargs | {argument: 1.0})
+        return shared_cache.attend_shared(*args, **kwargs | {argument: 1.0})
 
-    AttentionInterface.register(decoding._ATTENTION, changed)
+    AttentionInterface.register(shared_cache.ATTENTION, changed)
     try:
         assert argument in why_not(llama, settings_of())
     finally:
-        AttentionInterface.register(decoding._ATTENTION, decoding._attend_shared)
+        AttentionInterface.register(shared_cache.ATTENTION, shared_cache.attend_shared)
     assert why_not(llama, settings_of()) == ""
 
 
@@ -577,13 +577,13 @@ def test_attention_that_is_not_plain_is_refused(llama, argument):
 def test_keys_or_values_changed_after_the_cache_are_refused(llama, place):
     def changed(module, *states, **kwargs):
         states = [states[i] * 2 if i == place else states[i] for i in range(len(states))]
-        return decoding._attend_shared(module, *states, **kwargs)
+        return shared_cache.attend_shared(module, *states, **kwargs)
 
-    AttentionInterface.register(decoding._ATTENTION, changed)
+    AttentionInterface.register(shared_cache.ATTENTION, changed)
     try:
         assert "other keys" in why_not(llama, settings_of())
     finally:
-        AttentionInterface.register(decoding._ATTENTION, decoding._attend_shared)
+        AttentionInterface.register(shared_cache.ATTENTION, shared_cache.attend_shared)
 
 
 def test_a_model_whose_attention_is_not_ours_is_refused_not_sampled_wrongly():

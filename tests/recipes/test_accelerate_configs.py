@@ -19,6 +19,8 @@ from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu
 from arcgym.errors import ConfigError
 from arcgym.models import build_tiny, build_tokenizer
 from arcgym.runs.job import check_processes, hash_weights
+from arcgym.training.metric_table import find
+from arcgym.training.metrics import read_rows
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))
@@ -171,9 +173,9 @@ def test_two_processes_on_cpu_train_one_policy(words, tmp_path, policy):
     assert json.loads((tmp_path / "one" / "summary.json").read_text())["processes"] == 1
 
     def metrics(run):
-        rows = [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
-        timings = ("time", "step_time", "programs/sandbox_s")
-        return [{k: v for k, v in row.items() if k not in timings} for row in rows if "grad_norm" in row]
+        rows = read_rows(tmp_path / run / "metrics.jsonl")
+        same = [{k: v for k, v in row.items() if (m := find(k)) and m.follows_seed} for row in rows]
+        return [row for row in same if "grad_norm" in row]
 
     # The same 8 prompts and programs, merged from 2 × 4
     merged, whole = metrics("two"), metrics("one")

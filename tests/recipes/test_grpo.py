@@ -1,9 +1,6 @@
 """The GRPO baseline as its user starts it: the same run as `recipes/ppo.py`, with groups in the critic's place."""
 
-import importlib.util
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,62 +8,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from arcgym.models import build_tiny, build_tokenizer
-from arcgym.runs.parsing import run_recipe
-
 ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "recipes" / "grpo.py"
-QUICKSTART = ROOT / "recipes" / "configs" / "grpo_quickstart.yaml"
-SMALL = {
-    "train_tasks": ["synthetic/train:6", "arc-agi-1/train:2"],
-    "eval_tasks": ["synthetic/evaluation:3"],
-    "max_prompt_tokens": 256,
-    "num_generations": 2,
-    "per_device_train_batch_size": 4,
-    "max_completion_length": 6,
-    "max_steps": 4,
-    "num_iterations": 2,
-    "logging_steps": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory):
-    """A folder with an untrained policy and its tokenizer."""
-    folder = tmp_path_factory.mktemp("policy")
-    tokenizer = build_tokenizer(512)
-    build_tiny(tokenizer, hidden_size=32, num_layers=1, max_length=512).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
-def words(policy, tmp_path):
-    """Command-line words of a small run; keyword arguments change its settings."""
-
-    def make(**changes):
-        settings = SMALL | {"model_name_or_path": str(policy), "output_dir": str(tmp_path / "run")} | changes
-        path = tmp_path / "small.yaml"
-        path.write_text(yaml.safe_dump(yaml.safe_load(QUICKSTART.read_text()) | settings))
-        return ["--config", str(path)]
-
-    return make
-
-
-def launch(arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", str(RECIPE), *arguments],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def recipe(make_recipe):
+    return make_recipe("grpo", max_steps=4, num_iterations=2)
 
 
 @pytest.mark.slow
-def test_a_run_leaves_the_run_directory_of_the_ppo_recipe(words, tmp_path):
-    done = launch(words())
+def test_a_run_leaves_the_run_directory_of_the_ppo_recipe(recipe, tmp_path):
+    done = recipe.launch()
     assert done.returncode == 0, done.stderr
     assert "2 prompts × 2 = 4 programs, then 2 epochs × 1 minibatches" in done.stdout
     assert "Tasks that were not trained on" in done.stdout
@@ -92,8 +44,8 @@ def test_a_run_leaves_the_run_directory_of_the_ppo_recipe(words, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(words, tmp_path):
-    done = launch([*words(), "--dry_run", "true"])
+def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(recipe, tmp_path):
+    done = recipe.launch("--dry_run", "true")
     assert done.returncode == 0, done.stderr
     assert "A rollout" in done.stdout and "prompt of task" in done.stdout and "Input:" in done.stdout
     assert list((tmp_path / "run").iterdir()) == []
@@ -108,15 +60,8 @@ def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(words, tmp_pat
         ({"per_device_train_batch_size": 32}, "8 tasks to train on, but one rollout needs 16"),
     ],
 )
-def test_every_mistake_ends_before_training_with_one_message(words, capsys, monkeypatch, changes, message):
-    spec = importlib.util.spec_from_file_location("grpo_recipe", RECIPE)
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    monkeypatch.setattr(sys, "argv", ["grpo.py", *words(**changes)])
-    with pytest.raises(SystemExit) as caught:
-        run_recipe(recipe.main)
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+def test_every_mistake_ends_before_training_with_one_message(recipe, capsys, monkeypatch, changes, message):
+    assert message in recipe.refusal(capsys, monkeypatch, **changes)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "configs").glob("grpo*.yaml")), ids=lambda path: path.stem)

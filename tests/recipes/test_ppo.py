@@ -1,73 +1,23 @@
 """The main job, as its user starts it: end to end on a tiny random policy, and every mistake a newcomer can make."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-from arcgym.models import build_tiny, build_tokenizer
-from arcgym.runs.parsing import run_recipe
-
 ROOT = Path(__file__).parents[2]
-QUICKSTART = ROOT / "recipes" / "configs" / "ppo_quickstart.yaml"
-SMALL = {
-    "train_tasks": ["synthetic/train:6", "arc-agi-1/train:2"],
-    "eval_tasks": ["synthetic/evaluation:3"],
-    "max_prompt_tokens": 256,
-    "eval_samples": 2,
-    "num_generations": 2,
-    "per_device_train_batch_size": 4,
-    "max_completion_length": 6,
-    "max_steps": 2,
-    "num_ppo_epochs": 1,
-    "logging_steps": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory):
-    """A folder with an untrained policy and its tokenizer."""
-    folder = tmp_path_factory.mktemp("policy")
-    tokenizer = build_tokenizer(512)
-    build_tiny(tokenizer, hidden_size=32, num_layers=1, max_length=512).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
-def words(policy, tmp_path):
-    """Command-line words of a small run; keyword arguments change its settings."""
-
-    def make(**changes):
-        settings = SMALL | {"model_name_or_path": str(policy), "output_dir": str(tmp_path / "run")} | changes
-        path = tmp_path / "small.yaml"
-        path.write_text(yaml.safe_dump(yaml.safe_load(QUICKSTART.read_text()) | settings))
-        return ["--config", str(path)]
-
-    return make
-
-
-def launch(arguments, **environment):
-    script = ["-m", "accelerate.commands.launch", str(ROOT / "recipes" / "ppo.py"), *arguments]
-    return subprocess.run(
-        [sys.executable, *script],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def recipe(make_recipe):
+    return make_recipe("ppo", max_steps=2, num_ppo_epochs=1)
 
 
 @pytest.mark.slow
-def test_a_run_leaves_the_whole_run_directory(words, tmp_path):
-    done = launch(words())
+def test_a_run_leaves_the_whole_run_directory(recipe, tmp_path):
+    done = recipe.launch()
     assert done.returncode == 0, done.stderr
     assert "Tasks that were not trained on" in done.stdout
 
@@ -91,25 +41,11 @@ def test_a_run_leaves_the_whole_run_directory(words, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(words, tmp_path):
-    done = launch([*words(), "--dry_run", "true"])
+def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(recipe, tmp_path):
+    done = recipe.launch("--dry_run", "true")
     assert done.returncode == 0, done.stderr
     assert "A rollout" in done.stdout and "prompt of task" in done.stdout and "Input:" in done.stdout
     assert list((tmp_path / "run").iterdir()) == []
-
-
-def refused(arguments, capsys, monkeypatch):
-    """Run the recipe in this process; return the message it ends with."""
-    spec = importlib.util.spec_from_file_location("ppo_recipe", ROOT / "recipes" / "ppo.py")
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    monkeypatch.setattr(sys, "argv", ["ppo.py", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        run_recipe(recipe.main)
-    assert caught.value.code == 2
-    message = capsys.readouterr().err
-    assert "Traceback" not in message
-    return message
 
 
 @pytest.mark.parametrize(
@@ -129,19 +65,19 @@ def refused(arguments, capsys, monkeypatch):
         ({"solved_bonus": -1.0}, "solved_bonus"),
     ],
 )
-def test_every_mistake_ends_before_training_with_one_message(words, capsys, monkeypatch, changes, message):
-    assert message in refused(words(**changes), capsys, monkeypatch)
+def test_every_mistake_ends_before_training_with_one_message(recipe, capsys, monkeypatch, changes, message):
+    assert message in recipe.refusal(capsys, monkeypatch, **changes)
 
 
-def test_an_unwritable_output_folder_is_refused(words, capsys, monkeypatch, tmp_path):
+def test_an_unwritable_output_folder_is_refused(recipe, capsys, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    message = refused(words(output_dir=str(tmp_path / "file" / "run")), capsys, monkeypatch)
+    message = recipe.refusal(capsys, monkeypatch, output_dir=str(tmp_path / "file" / "run"))
     assert "output_dir" in message and "Choose another folder" in message
 
 
-def test_an_empty_dataset_is_refused(words, capsys, monkeypatch, tmp_path):
+def test_an_empty_dataset_is_refused(recipe, capsys, monkeypatch, tmp_path):
     (tmp_path / "tasks").mkdir()
-    message = refused(words(train_tasks=[f"{tmp_path / 'tasks'}/train"]), capsys, monkeypatch)
+    message = recipe.refusal(capsys, monkeypatch, train_tasks=[f"{tmp_path / 'tasks'}/train"])
     assert "tasks" in message
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from arcgym.errors import ConfigError
 from arcgym.evaluation import EvaluationReport
-from arcgym.runs.directory import MetricsLog, RunDirectory, programs_sampled, summarise
+from arcgym.runs.directory import RunDirectory, programs_sampled, summarise
 
 
 def test_files_appear_whole_under_their_name(tmp_path):
@@ -32,16 +32,6 @@ def test_a_temporary_directory_goes_away():
     assert not path.exists()
 
 
-def test_every_logged_step_is_one_line_and_nan_is_null(tmp_path):
-    log = MetricsLog(RunDirectory(tmp_path))
-    state = SimpleNamespace(is_world_process_zero=True, global_step=3)
-    log.on_log(None, state, None, logs={"reward": 0.5, "kl": float("nan")})
-    log.on_log(None, SimpleNamespace(is_world_process_zero=False, global_step=4), None, logs={"reward": 1.0})
-    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    row = json.loads(line)
-    assert (row["step"], row["reward"], row["kl"]) == (3, 0.5, None)
-
-
 def report(solved):
     return EvaluationReport("set", {"solved": solved, "tasks": 4, "dataset_hash": "d"}, {}, ())
 
@@ -49,11 +39,11 @@ def report(solved):
 def test_the_summary_is_a_recount_of_the_log(tmp_path):
     directory = RunDirectory(tmp_path)
     (tmp_path / "config.yaml").write_text("a: 1\n")
-    history = [{"reward": r} for r in [0.0] * 2 + [0.5] * 16 + [1.0] * 2] + [{"train_runtime": 10.0}]
-    summary = summarise({"set": report(1)}, {"set": report(3)}, history, 640, directory)
+    history = [{"reward": r} for r in [0.0] * 2 + [0.5] * 16 + [1.0] * 2] + [{"train_runtime": 4.0}]
+    summary = summarise({"set": report(1)}, {"set": report(3)}, history, 640, directory, seconds=10.0)
     assert (summary["before"]["set"]["solved"], summary["after"]["set"]["solved"]) == (1, 3)
     assert (summary["reward_first"], summary["reward_last"]) == (0.0, 1.0)
-    assert summary["programs_per_second"] == 64.0
+    assert (summary["seconds"], summary["programs_per_second"]) == (10.0, 64.0)
     assert summary["dataset_hashes"] == {"set": "d"} and len(summary["config_hash"]) == 64
 
 

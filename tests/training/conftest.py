@@ -94,7 +94,7 @@ def make_config(tmp_path):
 def make_trainer(make_model, make_config, tokenizer, prompts):
     """Build a trainer of the toy task; keyword arguments of the constructor that are not given have toy values."""
 
-    def make(settings=None, **arguments):
+    def make(settings=None, trainer_type=PPOTrainer, **arguments):
         defaults = {
             "model": None,
             "reward_funcs": share_of_a,
@@ -104,6 +104,6 @@ def make_trainer(make_model, make_config, tokenizer, prompts):
         arguments = defaults | arguments
         if arguments["model"] is None:
             arguments["model"] = make_model()
-        return PPOTrainer(args=make_config(**(settings or {})), **arguments)
+        return trainer_type(args=make_config(**(settings or {})), **arguments)
 
     return make

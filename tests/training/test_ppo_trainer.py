@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from arcgym.errors import CheckpointError, ConfigError
+from arcgym.models.value import ValueHead
 from arcgym.training import PPOTrainer
-from arcgym.training.value_head import ValueHead
 
 
 def weights(model):
@@ -460,7 +460,7 @@ def test_checkpoint_without_a_critic_is_not_resumed(make_trainer, tmp_path):
 
 
 def test_critic_of_another_width_is_refused(make_trainer, policy_folder):
-    from arcgym.training.value_head import save_critic
+    from arcgym.models.value import save_critic
 
     save_critic(ValueHead(7), policy_folder)
     with pytest.raises(CheckpointError, match="is not a critic for this model"):

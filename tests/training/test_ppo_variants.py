@@ -1,7 +1,5 @@
 """PPOTrainer beyond its defaults: advantages without a critic, a critic of its own, warm-up, adaptive KL, replay."""
 
-import json
-
 import pytest
 import torch
 from ppo_toy import share_of_a
@@ -10,8 +8,8 @@ from transformers import AutoModelForCausalLM, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from arcgym.errors import ConfigError
+from arcgym.models.value import ValueNetwork
 from arcgym.training import PPOTrainer
-from arcgym.training.value_head import ValueNetwork
 
 GROUPS = {"num_generations": 4, "advantage": "group"}
 
@@ -192,7 +190,7 @@ def test_the_replay_buffer_is_in_the_checkpoint(make_trainer, tmp_path):
     settings = {"num_generations": 2, "replay_share": 0.5, "num_ppo_epochs": 1}
     trainer = make_trainer(settings | {"max_steps": 4, "save_strategy": "steps", "save_steps": 4})
     trainer.train()
-    saved = json.loads((tmp_path / "run" / "checkpoint-4" / "ppo_state_0.json").read_text())
+    saved = torch.load(tmp_path / "run" / "checkpoint-4" / "arcgym_state_0.pt", weights_only=True)["parts"]
     assert saved["replay"] == trainer.replay.state_dict() and len(trainer.replay)
     resumed = make_trainer(settings | {"max_steps": 5})
     restored, choose = [], resumed._groups_to_replay

@@ -43,8 +43,8 @@ from transformers.models.llama import modeling_llama
 from trl.trainer.utils import add_fused_lm_head, shuffle_sequence_dict, split_tensor_dict
 
 from arcgym.errors import ConfigError
+from arcgym.models.value import attach_critic, return_values
 from arcgym.training.shared_prompts import can_share, group_prompts, share_prompts, shuffle_groups
-from arcgym.training.value_head import attach_critic, return_values
 
 VOCABULARY = 23
 SIZES = {

@@ -16,10 +16,11 @@ from transformers import PreTrainedModel, Trainer
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer import grpo_trainer
-from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head, shuffle_sequence_dict
+from trl.trainer.utils import FusedCausalLMOutput, RepeatSampler, add_fused_lm_head, shuffle_sequence_dict
 
+from arcgym.models.value import CriticCausalLMOutput
 from arcgym.training import PPOTrainer
-from arcgym.training.value_head import CriticCausalLMOutput
+from arcgym.training.resume import ResumableTrainer
 
 DOCS = Path(__file__).parents[2] / "docs" / "trl-seams.md"
 
@@ -56,7 +57,23 @@ SIGNATURES = {
         "has_tool_images",
     ],
     (GRPOTrainer, "_prepare_inputs"): ["generation_batch"],
+    (Trainer, "_run_epoch"): [
+        "model",
+        "epoch",
+        "train_dataloader",
+        "steps_in_epoch",
+        "num_update_steps_per_epoch",
+        "trial",
+        "ignore_keys_for_eval",
+        "start_time",
+        "resume_from_checkpoint",
+        "epochs_trained",
+        "steps_trained_in_current_epoch",
+    ],
+    (GRPOTrainer, "_get_train_sampler"): ["dataset"],
     (GRPOTrainer, "_save_checkpoint"): ["model", "trial"],
+    (Trainer, "_determine_best_metric"): ["metrics", "trial"],
+    (Trainer, "_push_from_checkpoint"): ["checkpoint_folder"],
     (GRPOTrainer, "_load_optimizer_and_scheduler"): ["checkpoint"],
 }
 
@@ -153,7 +170,8 @@ def test_the_page_lists_every_method_that_we_override_and_its_tests_exist():
     page = DOCS.read_text(encoding="utf-8")
     overridden = {
         name
-        for name, member in vars(PPOTrainer).items()
+        for ours in (PPOTrainer, ResumableTrainer)
+        for name, member in vars(ours).items()
         if inspect.isfunction(member) and hasattr(GRPOTrainer, name) and name != "__init__"
     }
     assert overridden == {name for _, name in SIGNATURES} | {"_get_per_token_logps_and_entropies"}
@@ -167,6 +185,42 @@ def test_tokenizer_and_output_folder_have_their_names():
     source = inspect.getsource(GRPOTrainer.__init__)
     assert "self._tokenizer = " in source and "pad_token_id = self._tokenizer.pad_token_id" in source
     assert parameters(Trainer._get_output_dir) == ["self", "trial"]
+
+
+def test_the_loop_keeps_its_place_where_we_save_it():
+    """`arcgym.training.resume.LoopState` saves what these lines read and write."""
+    prepare = inspect.getsource(GRPOTrainer._prepare_inputs)
+    assert "self._step % generate_every == 0 or self._buffered_inputs is None" in prepare
+    assert "self._buffered_inputs[self._step % self.args.steps_per_generation]" in prepare
+    assert "self._step += 1" in inspect.getsource(GRPOTrainer.training_step)
+    log = inspect.getsource(Trainer._maybe_log_save_evaluate)
+    assert "tr_loss_scalar / (self.state.global_step - self._globalstep_last_logged)" in log
+    start = inspect.getsource(Trainer._inner_training_loop)
+    # Trainer resets both before it tells the callbacks, which restore them
+    assert start.index("self._globalstep_last_logged = ") < start.index("callback_handler.on_train_begin")
+
+
+def test_an_epoch_is_run_step_by_step_and_stopped_by_the_control():
+    (call,) = calls(Trainer._inner_training_loop, "_run_epoch")
+    assert not call.args, "we pass on whatever it is given"
+    loop = inspect.getsource(Trainer._inner_training_loop)
+    assert loop.index("self._run_epoch(") < loop.index("if self.control.should_training_stop:")
+
+
+def test_sampler_is_the_one_whose_generator_we_seed(make_trainer):
+    sampler = GRPOTrainer._get_train_sampler(make_trainer())
+    assert type(sampler) is RepeatSampler
+    taken = parameters(RepeatSampler.__init__)[1:]
+    assert taken == ["data_source", "mini_repeat_count", "batch_size", "repeat_count", "shuffle", "seed"]
+    assert "generator=self.generator" in inspect.getsource(RepeatSampler.__iter__)
+
+
+def test_checkpoints_are_rotated_after_they_are_saved():
+    """We take `save_total_limit` away meanwhile, and rotate ourselves when the new one is sealed."""
+    source = inspect.getsource(Trainer._save_checkpoint)
+    assert "save_total_limit=self.args.save_total_limit" in source
+    saved = source.index("self._save_rng_state")
+    assert saved < source.index("self._push_from_checkpoint(") < source.index("rotate_checkpoints(")
 
 
 def test_rollouts_are_shuffled_by_the_name_that_we_replace():

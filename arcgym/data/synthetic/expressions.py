@@ -6,14 +6,17 @@ independent ways to the same outputs, so that the generator can check one agains
 """
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from arcgym import primitives
 
 HEADER = "from arcgym.primitives import *\n\n\ndef transform(grid):\n"
+_Bound = Callable[[np.ndarray], Any]  # an int, a bool or a grid
+
 STEP = "    grid = "
 FOOTER = "    return grid\n"
 
@@ -21,11 +24,6 @@ FOOTER = "    return grid\n"
 def render(steps: Sequence[str]) -> str:
     """Write the source of the program that applies `steps` in order."""
     return HEADER + "".join(f"{STEP}{step}\n" for step in steps) + FOOTER
-
-
-@lru_cache(maxsize=65536)
-def _parse(step: str) -> ast.expr:
-    return ast.parse(step, mode="eval").body
 
 
 def evaluate(step: str, grid: np.ndarray) -> np.ndarray:
@@ -38,17 +36,25 @@ def evaluate(step: str, grid: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: The expression uses anything else, or a primitive refuses its arguments.
     """
-    return _value(_parse(step), grid)
+    return _bind_step(step)(grid)
 
 
-def _value(node: ast.expr, grid: np.ndarray):  # type: ignore[no-untyped-def]  # an int, a bool or a grid
+@lru_cache(maxsize=65536)
+def _bind_step(step: str) -> _Bound:
+    return _bind(ast.parse(step, mode="eval").body)
+
+
+def _bind(node: ast.expr) -> _Bound:
+    """Turn a syntax tree into a function of the grid, so that a step is walked once and applied often."""
     match node:
         case ast.Name(id="grid"):
-            return grid
+            return lambda grid: grid
         case ast.Constant(value=int() as constant):
-            return constant
+            return lambda grid: constant
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, grid)
+            negated = _bind(operand)
+            return lambda grid: -negated(grid)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in primitives.__all__:
-            return getattr(primitives, name)(*(_value(arg, grid) for arg in args))
+            primitive, bound = getattr(primitives, name), [_bind(arg) for arg in args]
+            return lambda grid: primitive(*[argument(grid) for argument in bound])
     raise ValueError(f"{ast.unparse(node)!r} is not a call of a primitive, `grid` or an integer")

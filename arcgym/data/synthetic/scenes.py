@@ -23,16 +23,25 @@ def _blank(rng: np.random.Generator, side: int, lowest: int = 3) -> np.ndarray:
     return np.zeros(_shape(rng, max(side, lowest), lowest), dtype=np.int8)
 
 
+def _draw(rng: np.random.Generator, colours: Sequence[int], size: int | tuple[int, ...]) -> np.ndarray:
+    """Draw colours with equal chances: `rng.choice` with the same result, in a third of the time on small arrays."""
+    return np.array(colours, dtype=np.int8)[rng.integers(len(colours), size=size)]
+
+
+def _draw_one(rng: np.random.Generator, colours: Sequence[int]) -> int:
+    return colours[int(rng.integers(len(colours)))]
+
+
 def dense(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Fill every cell with a random colour; the background 0 takes part at times."""
     colours = [*palette, 0] if rng.random() < 0.6 else list(palette)
-    return rng.choice(np.array(colours, dtype=np.int8), size=_shape(rng, side))
+    return _draw(rng, colours, _shape(rng, side))
 
 
 def square(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Fill a square grid with random colours."""
     length = int(rng.integers(2, side + 1))
-    return rng.choice(np.array([*palette, 0], dtype=np.int8), size=(length, length))
+    return _draw(rng, [*palette, 0], (length, length))
 
 
 def sparse(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
@@ -40,7 +49,7 @@ def sparse(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nd
     grid = _blank(rng, side)
     count = int(rng.integers(1, max(2, grid.size // 6) + 1))
     cells = rng.choice(grid.size, size=min(count, grid.size), replace=False)
-    grid.flat[cells] = rng.choice(np.array(palette, dtype=np.int8), size=len(cells))
+    grid.flat[cells] = _draw(rng, palette, len(cells))
     return grid
 
 
@@ -48,19 +57,19 @@ def noise(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nda
     """Mix background and colours at a random density."""
     grid = _blank(rng, side, 2)
     coloured = rng.random(grid.shape) < rng.uniform(0.25, 0.7)
-    return np.where(coloured, rng.choice(np.array(palette, dtype=np.int8), size=grid.shape), grid).astype(np.int8)
+    return np.where(coloured, _draw(rng, palette, grid.shape), grid).astype(np.int8)
 
 
 def _place(rng: np.random.Generator, grid: np.ndarray, patch: np.ndarray) -> bool:
     """Put `patch` where nothing touches it; tell whether a place was found."""
     height, width = patch.shape
-    if height > grid.shape[0] or width > grid.shape[1]:
+    rows, columns = grid.shape[0] - height + 1, grid.shape[1] - width + 1
+    if rows < 1 or columns < 1:
         return False
     for _ in range(12):
-        top = int(rng.integers(0, grid.shape[0] - height + 1))
-        left = int(rng.integers(0, grid.shape[1] - width + 1))
-        around = grid[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1]
-        if not around.any():
+        top, left = int(rng.integers(rows)), int(rng.integers(columns))
+        around = grid[top - 1 if top else 0 : top + height + 1, left - 1 if left else 0 : left + width + 1]
+        if not np.count_nonzero(around):  # on so few cells much faster than `any`
             grid[top : top + height, left : left + width] = patch
             return True
     return False
@@ -78,17 +87,21 @@ def rectangles(rng: np.random.Generator, palette: Sequence[int], side: int) -> n
 
 def _blob(rng: np.random.Generator, colours: Sequence[int], size: int, box: int) -> np.ndarray:
     """Grow a connected shape of about `size` cells inside a `box` × `box` square, cut to its bounding box."""
-    patch = np.zeros((box, box), dtype=np.int8)
+    cells: dict[tuple[int, int], int] = {}
     row = column = box // 2
     for _ in range(size * 2):
-        patch[row, column] = rng.choice(np.array(colours, dtype=np.int8))
-        if np.count_nonzero(patch) >= size:
+        cells[row, column] = _draw_one(rng, colours)
+        if len(cells) >= size:
             break
         step = int(rng.integers(4))
-        row = int(np.clip(row + (step == 0) - (step == 1), 0, box - 1))
-        column = int(np.clip(column + (step == 2) - (step == 3), 0, box - 1))
-    rows, columns = np.nonzero(patch)
-    return patch[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        row = min(max(row + (step == 0) - (step == 1), 0), box - 1)
+        column = min(max(column + (step == 2) - (step == 3), 0), box - 1)
+    rows, columns = zip(*cells, strict=True)
+    top, left = min(rows), min(columns)
+    patch = np.zeros((max(rows) - top + 1, max(columns) - left + 1), dtype=np.int8)
+    for (row, column), colour in cells.items():
+        patch[row - top, column - left] = colour
+    return patch
 
 
 def blobs(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
@@ -103,7 +116,7 @@ def blobs(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nda
 def one_blob(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Place one shape, of one or several colours, somewhere on the background."""
     grid = _blank(rng, side, 3)
-    colours = list(palette) if rng.random() < 0.6 else [int(rng.choice(np.array(palette)))]
+    colours = list(palette) if rng.random() < 0.6 else [_draw_one(rng, palette)]
     _place(rng, grid, _blob(rng, colours, int(rng.integers(3, 10)), max(2, min(grid.shape) - 1)))
     return grid
 
@@ -112,7 +125,7 @@ def speckled(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.
     """Place rectangles or blobs, then single points beside them as noise."""
     grid = (rectangles if rng.random() < 0.5 else blobs)(rng, palette, side)
     for _ in range(int(rng.integers(2, 6))):
-        _place(rng, grid, np.array([[int(rng.choice(np.array(palette)))]], dtype=np.int8))
+        _place(rng, grid, np.array([[_draw_one(rng, palette)]], dtype=np.int8))
     return grid
 
 
@@ -134,8 +147,8 @@ def boxed(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nda
     grid = _blank(rng, max(side, 5), 5)
     height, width = (int(rng.integers(3, length + 1)) for length in grid.shape)
     patch = np.full((height, width), palette[0], dtype=np.int8)
-    inks = np.array([0, *palette[1:]], dtype=np.int8)
-    patch[1:-1, 1:-1] = rng.choice(inks, size=(height - 2, width - 2))
+    inks = [0, *palette[1:]]
+    patch[1:-1, 1:-1] = _draw(rng, inks, (height - 2, width - 2))
     _place(rng, grid, patch)
     return grid
 
@@ -145,7 +158,7 @@ def lines(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nda
     grid = _blank(rng, side, 3)
     across = grid if rng.random() < 0.5 else grid.T
     for row in rng.permutation(across.shape[0])[: int(rng.integers(1, max(2, across.shape[0] // 2) + 1))]:
-        across[row] = rng.choice(np.array(palette, dtype=np.int8))
+        across[row] = _draw_one(rng, palette)
     return grid
 
 
@@ -155,7 +168,7 @@ def seeds(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nda
     count = min(int(rng.integers(1, 5)), *grid.shape)
     rows = rng.permutation(grid.shape[0])[:count]
     columns = rng.permutation(grid.shape[1])[:count]
-    grid[rows, columns] = rng.choice(np.array(palette, dtype=np.int8), size=count)
+    grid[rows, columns] = _draw(rng, palette, count)
     return grid
 
 
@@ -166,7 +179,7 @@ def point_pairs(rng: np.random.Generator, palette: Sequence[int], side: int) -> 
     across = grid if horizontal else grid.T
     for row in rng.permutation(across.shape[0])[: int(rng.integers(1, 4))]:
         left, right = sorted(rng.permutation(across.shape[1])[:2])
-        across[row, [left, right]] = rng.choice(np.array(palette, dtype=np.int8))
+        across[row, [left, right]] = _draw_one(rng, palette)
     return grid
 
 
@@ -190,18 +203,18 @@ def panels(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nd
     cell = int(rng.integers(2, max(2, side // 3) + 1))
     rows, columns = [(1, 3), (3, 1), (2, 2), (1, 2), (2, 1)][int(rng.integers(5))]
     line = palette[-1]
-    inks = np.array(palette[:-1] or palette, dtype=np.int8)
+    inks = palette[:-1] or palette
     grid = np.full((rows * (cell + 1) - 1, columns * (cell + 1) - 1), line, dtype=np.int8)
     for row in range(rows):
         for column in range(columns):
-            panel = np.where(rng.random((cell, cell)) < rng.uniform(0.2, 0.7), rng.choice(inks), 0)
+            panel = np.where(rng.random((cell, cell)) < rng.uniform(0.2, 0.7), _draw_one(rng, inks), 0)
             grid[row * (cell + 1) :, column * (cell + 1) :][:cell, :cell] = panel
     return grid
 
 
 def blocks(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Enlarge a small random grid, so that equal rows and columns repeat."""
-    small = rng.choice(np.array([*palette, 0], dtype=np.int8), size=_shape(rng, max(2, side // 2)))
+    small = _draw(rng, [*palette, 0], _shape(rng, max(2, side // 2)))
     repeat_rows = rng.integers(1, 4, size=small.shape[0])
     repeat_columns = rng.integers(1, 4, size=small.shape[1])
     return np.repeat(np.repeat(small, repeat_rows, axis=0), repeat_columns, axis=1)
@@ -210,13 +223,13 @@ def blocks(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nd
 def regular_blocks(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Enlarge a small random grid by one factor in both directions."""
     factor = int(rng.integers(2, 4))
-    small = rng.choice(np.array([*palette, 0], dtype=np.int8), size=_shape(rng, max(2, side // factor)))
+    small = _draw(rng, [*palette, 0], _shape(rng, max(2, side // factor)))
     return np.kron(small, np.ones((factor, factor), dtype=np.int8))
 
 
 def tiled(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Repeat a small random tile, and blot out a part of it with the background."""
-    tile = rng.choice(np.array(palette, dtype=np.int8), size=_shape(rng, 3))
+    tile = _draw(rng, palette, _shape(rng, 3))
     height, width = _shape(rng, max(side, 5), 5)
     grid = np.tile(tile, (height // tile.shape[0] + 1, width // tile.shape[1] + 1))[:height, :width].copy()
     top, left = int(rng.integers(height - 1)), int(rng.integers(width - 1))

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arcgym.errors import ConfigError, GenerationError
-from arcgym.inference import sampling
-from arcgym.inference.sampling import SamplingConfig, sample_texts
+from arcgym.models import sampling
 from arcgym.models.decoding import GumbelNoise
+from arcgym.models.sampling import SamplingConfig, sample_texts
 
 original = sampling.sample_tokens
 PROMPTS = ["Input:\n12\n", "a", "Input:\n123\n456\nOutput:\n", "Program:\n"]
@@ -74,7 +74,7 @@ def test_greedy_is_the_argmax_of_an_unpadded_forward(tiny_model, byte_tokenizer)
 
 def test_low_temperature_and_small_nucleus_approach_greedy(tiny_model, byte_tokenizer):
     greedy = sample(tiny_model, byte_tokenizer, num_samples=1, temperature=0)
-    for changes in ({"temperature": 1e-4}, {"top_p": 1e-6}):
+    for changes in ({"temperature": 1e-4}, {"top_p": 1e-6}, {"top_k": 1}, {"min_p": 1.0}):
         texts = sample(tiny_model, byte_tokenizer, **changes)
         assert texts == [samples * 3 for samples in greedy]
 
@@ -163,6 +163,9 @@ def test_a_tokenizer_that_cannot_end_is_refused(tiny_model, byte_tokenizer):
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
+        ({"top_k": -1}, "top_k"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"min_p": 1.1}, "min_p"),
         ({"temperature": 0.0, "num_samples": 8}, "same completion 8 times"),
     ],
 )

@@ -17,19 +17,22 @@ from typing import Any, Literal, TypeAlias
 
 import safetensors.torch
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput
 
 from arcgym.errors import CheckpointError, ConfigError
+from arcgym.models.quantization import is_quantized
 
 VALUE_HEAD_FILE = "value_head.safetensors"
 _ATTRIBUTE = "value_head"
 # What the fused forward is given for the trunk; the last two where prompts are shared
 _TRUNK_INPUTS = ("input_ids", "attention_mask", "position_ids", "shared_prompts")
 
+TokenIds = Int[Tensor, "batch position"]
+TokenMask = Shaped[Tensor, "batch position"]  # of 0 and 1 in any type
 HiddenStates = Float[Tensor, "batch position hidden"]
 PerPosition = Float[Tensor, "batch position"]
 
@@ -70,7 +73,14 @@ class ValueNetwork(nn.Module):
     def __init__(self, trunk: nn.Module, hidden_size: int) -> None:
         super().__init__()
         self.trunk = copy.deepcopy(trunk)
+        # What the policy keeps frozen is frozen in the copy too, which is to learn all the same
+        self.trunk.requires_grad_(True)
         self.head = ValueHead(hidden_size)
+
+    def values(self, input_ids: TokenIds, attention_mask: TokenMask) -> PerPosition:
+        """Estimate the value of each position; see `estimate_values`."""
+        values: Tensor = self(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        return values
 
     def estimate(self, hidden_states: HiddenStates, *args: Any, **kwargs: Any) -> PerPosition:
         """Estimate values from what the policy was given; its hidden states are not read."""
@@ -102,13 +112,15 @@ def attach_critic(model: PreTrainedModel, kind: Literal["head", "network"] = "he
     The critic's weights are left out of `model.save_pretrained`. Attach it before the trunk's forward is changed.
 
     Raises:
-        ConfigError: The model has a critic of the other kind.
+        ConfigError: The model has a critic of the other kind, or is quantized and so cannot be copied to be trained.
     """
-    critic = getattr(model, _ATTRIBUTE, None)
-    if isinstance(critic, ValueHead | ValueNetwork):
+    critic = critic_of(model)
+    if critic is not None:
         if isinstance(critic, ValueHead) != (kind == "head"):
             raise ConfigError(f"the model has a critic of another kind than `{kind}` already. Load the model anew.")
         return critic
+    if kind == "network" and is_quantized(model):
+        raise ConfigError("`critic` is `network`, but a copy of quantized weights cannot learn. Use `head`.")
     hidden_size = model.config.get_text_config().hidden_size
     critic = ValueHead(hidden_size) if kind == "head" else ValueNetwork(model.base_model, hidden_size)
     head = critic if isinstance(critic, ValueHead) else critic.head
@@ -118,6 +130,34 @@ def attach_critic(model: PreTrainedModel, kind: Literal["head", "network"] = "he
     names = {f"{_ATTRIBUTE}.{name}" for name in critic.state_dict()}
     model._keys_to_ignore_on_save = {*(model._keys_to_ignore_on_save or ()), *names}
     return critic
+
+
+def critic_of(model: PreTrainedModel) -> Critic | None:
+    """Return the critic that is attached to a causal LM, if there is one."""
+    critic = getattr(model, _ATTRIBUTE, None)
+    return critic if isinstance(critic, ValueHead | ValueNetwork) else None
+
+
+def estimate_values(model: PreTrainedModel, input_ids: TokenIds, attention_mask: TokenMask) -> PerPosition:
+    """Estimate with a causal LM's critic what PPOTrainer does: at each position the value of the tokens so far.
+
+    The value of the state before token t of a completion is that of the position before it.
+
+    Args:
+        model: A causal LM with a critic.
+        input_ids: Padded on either side.
+        attention_mask: 1 on tokens and 0 on padding, where the values mean nothing.
+
+    Raises:
+        ConfigError: The model has no critic.
+    """
+    critic = critic_of(model)
+    if critic is None:
+        raise ConfigError("The policy has no critic to estimate values with. Call `add_critic` first.")
+    if isinstance(critic, ValueNetwork):
+        return critic.values(input_ids, attention_mask)
+    states = model.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+    return critic.estimate(states)
 
 
 def return_values(model: PreTrainedModel) -> None:

@@ -10,21 +10,27 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import (
     GenerationConfig,
     LogitsProcessorList,
+    MinPLogitsWarper,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
+    TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
 from arcgym.errors import ConfigError, GenerationError
-from arcgym.models.decoding import GumbelNoise, sample_tokens, why_not
+from arcgym.models.decoding import GumbelNoise, Policy, sample_tokens, why_not
+
+Logits = Float[Tensor, "row vocabulary"]
+Probabilities = Float[Tensor, "row vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class SamplingConfig:
         default=64, metadata={"help": "Completions generated at once. Lower it when memory runs out."}
     )
     seed: int = field(default=0, metadata={"help": "The same seed gives the same completions."})
+    top_k: int = field(default=0, metadata={"help": "Sample from so many most probable tokens; 0 for all."})
+    min_p: float = field(
+        default=0.0,
+        metadata={"help": "Leave out tokens below this share of the most probable one's probability; in [0, 1]."},
+    )
 
     def __post_init__(self) -> None:
         problems = [
@@ -54,6 +65,10 @@ class SamplingConfig:
             problems.append(f"`temperature` is {self.temperature}, but must be a finite number of 0 or more")
         if not 0 < self.top_p <= 1:
             problems.append(f"`top_p` is {self.top_p}, but must be in (0, 1]")
+        if self.top_k < 0:
+            problems.append(f"`top_k` is {self.top_k}, but must be 0, for all tokens, or more")
+        if not 0 <= self.min_p <= 1:
+            problems.append(f"`min_p` is {self.min_p}, but must be in [0, 1]")
         if self.temperature == 0 and self.num_samples > 1:
             problems.append(
                 f"`temperature` is 0, which gives the same completion {self.num_samples} times; set `num_samples` to "
@@ -71,7 +86,7 @@ class _Row(NamedTuple):
 
 
 def sample_texts(
-    model: PreTrainedModel,
+    model: Policy,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Sequence[int]],
     names: Sequence[str],
@@ -80,7 +95,7 @@ def sample_texts(
     """Sample `config.num_samples` completions for each prompt.
 
     Args:
-        model: A causal LM; its training mode is the same afterwards.
+        model: A causal LM, PEFT or not; its training mode is the same afterwards.
         tokenizer: The model's.
         prompts: Token ids; any lengths, 1 or more.
         names: What the random draws of a prompt depend on, besides the seed; one per prompt.
@@ -124,7 +139,7 @@ def sample_texts(
 
 
 def _generate(
-    model: PreTrainedModel,
+    model: Policy,
     prompts: Sequence[Sequence[int]],
     generation: GenerationConfig,
     processors: LogitsProcessorList,
@@ -136,21 +151,44 @@ def _generate(
     return generated[:, inputs["input_ids"].shape[1] :]
 
 
+def sampling_probabilities(scores: Logits, config: SamplingConfig) -> Probabilities:
+    """Compute what `sample_texts` draws a token from: softmax of the scores as `config` changes and cuts them.
+
+    Args:
+        scores: The model's logits for the next token.
+        config: Temperature 0 gives all probability to the greatest score, the first of several.
+
+    Returns:
+        Rows that sum to 1; 0 where a token is cut off.
+    """
+    if config.temperature == 0:
+        return nn.functional.one_hot(scores.argmax(dim=-1), scores.shape[-1]).to(scores.dtype)
+    nothing = torch.empty(len(scores), 0, dtype=torch.long, device=scores.device)
+    changed: Tensor = cast(Any, _warpers(config))(nothing, scores)
+    return changed.softmax(dim=-1)
+
+
+def _warpers(config: SamplingConfig) -> LogitsProcessorList:
+    """Build transformers' own, in the order of `generate`."""
+    warpers = LogitsProcessorList()
+    if config.temperature != 1:
+        warpers.append(TemperatureLogitsWarper(float(config.temperature)))
+    if config.top_k:
+        warpers.append(TopKLogitsWarper(config.top_k))
+    if config.top_p < 1:
+        warpers.append(TopPLogitsWarper(config.top_p))
+    if config.min_p:
+        warpers.append(MinPLogitsWarper(config.min_p))
+    return warpers
+
+
 def _processors(config: SamplingConfig, seeds: Sequence[int], device: torch.device) -> LogitsProcessorList:
     if config.temperature == 0:
         return LogitsProcessorList()
-    processors = LogitsProcessorList()
-    if config.temperature != 1:
-        processors.append(TemperatureLogitsWarper(float(config.temperature)))
-    if config.top_p < 1:
-        processors.append(TopPLogitsWarper(config.top_p))
-    processors.append(GumbelNoise(seeds, device))
-    return processors
+    return LogitsProcessorList([*_warpers(config), GumbelNoise(seeds, device)])
 
 
-def _generation_config(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: SamplingConfig
-) -> GenerationConfig:
+def _generation_config(model: Policy, tokenizer: PreTrainedTokenizerBase, config: SamplingConfig) -> GenerationConfig:
     """Greedy decoding: over perturbed scores it is sampling."""
     own_ends = model.generation_config.eos_token_id if model.generation_config is not None else None
     ends = {tokenizer.eos_token_id, *(own_ends if isinstance(own_ends, list) else [own_ends])} - {None}
@@ -187,19 +225,23 @@ def _row_seed(seed: int, name: str, sample: int) -> int:
 
 
 @contextmanager
-def _sampling_mode(model: PreTrainedModel) -> Iterator[None]:
+def _sampling_mode(model: Policy) -> Iterator[None]:
     """Evaluation mode and a neutral generation config; afterwards every sub-module is back in its own mode.
 
     `generate` fills what a config leaves open from the model's own one. A repetition penalty or suppressed tokens, as
     published checkpoints bring along, would sample from another distribution than the policy's.
     """
     modes = [(module, module.training) for module in model.modules()]
-    own_config = model.generation_config
-    model.generation_config = GenerationConfig()
+    # PEFT's wrapper has a config of its own, which its `generate` puts into the place of the base model's
+    holders: list[Any] = [model] if isinstance(model, PreTrainedModel) else [model, model.get_base_model()]
+    own_configs = [holder.generation_config for holder in holders]
+    for holder in holders:
+        holder.generation_config = GenerationConfig()
     model.eval()
     try:
         yield
     finally:
-        model.generation_config = own_config
+        for holder, own_config in zip(holders, own_configs, strict=True):
+            holder.generation_config = own_config
         for module, is_training in modes:
             module.training = is_training
