@@ -315,6 +315,15 @@ _ROLLOUT = (
             ("rollback", "1 where it goes back to a checkpoint, else 0."),
         )
     ),
+    *(
+        Metric(f"curriculum/{name}", "1", "rollout", meaning, _sometimes("with a curriculum"), in_evaluation=False)
+        for name, meaning in (
+            ("level", "Highest band of difficulty that is open, from 0."),
+            ("success_rate", "Share of the last programs for the highest open band that solved their task."),
+            ("expected_pass_rate", "Of the tasks chosen last: mean pass rate expected from all programs so far."),
+            ("tasks_seen_frac", "Share of the training tasks that have been chosen at least once."),
+        )
+    ),
     Metric("sampling/sampling_logp_difference/{statistic}", "nat", "rollout", "Trainer against vLLM.", _VLLM),
     Metric("sampling/importance_sampling_ratio/{statistic}", "1", "rollout", "Trainer against vLLM.", _VLLM),
     Metric("tools/call_frequency", "1", "rollout", "Tool calls per completion.", _TOOLS),
