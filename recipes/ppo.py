@@ -39,8 +39,7 @@ def main() -> None:
         )
         job.start(trainer, sandbox)
         if job.settings.tasks.dry_run:
-            job.show_sample()
-            trainer.train()
+            job.try_out()
             return
 
         before = job.evaluate("before")

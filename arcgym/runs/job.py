@@ -42,7 +42,7 @@ from arcgym.sandbox import CodeSandbox, describe_layers
 from arcgym.training.checkpoints import AUTO, SealCheckpoints, resolve_resume
 from arcgym.training.collapse import CollapseMonitor, train_with_rollback
 from arcgym.training.curriculum import CurriculumScheduler
-from arcgym.training.metrics import MetricsTracker, OnlineTrainer
+from arcgym.training.metrics import MetricsTracker, OnlineTrainer, peak_memory_mb
 from arcgym.training.ppo_config import PPOConfig
 from arcgym.training.ppo_trainer import PPOTrainer
 from arcgym.training.resume import StopOnSignal
@@ -242,10 +242,14 @@ class Job:
             if self.training.resume_from_checkpoint is not None:
                 print_resume(self.resume_from, self.directory.path)
 
-    def show_sample(self) -> None:
-        """Print one prompt and what the policy makes of it."""
+    def try_out(self) -> None:
+        """Print one prompt and what becomes of it, take a step on the longest prompts, and say what memory it took."""
         with self._main_prints():
             print_sample(self.solver, self.tasks.train[0])
+        self.trainer.train()
+        longest = max(self.formatter.format(task).num_tokens or 0 for task in self.tasks.train)
+        with self._main_prints():
+            print_peak(peak_memory_mb(self.trainer.accelerator.device), longest)
 
     def train(self) -> None:
         """Train, from the checkpoint that is to be resumed if there is one.
@@ -377,6 +381,16 @@ def print_resume(checkpoint: Path | None, output_dir: Path) -> None:
     """Say what a run that is to be resumed goes on from."""
     found = f"from {checkpoint}" if checkpoint is not None else f"from the beginning: {output_dir} has no checkpoint"
     Console().print(f"Going on       {found}", highlight=False, soft_wrap=True)
+
+
+def print_peak(peak_mb: float, prompt_tokens: int) -> None:
+    """Say how much memory a step on the longest prompts took."""
+    Console().print(
+        f"\nPeak memory    {peak_mb:,.0f} MiB in this process, with the longest prompts of {prompt_tokens} tokens; "
+        "completions may become longer later",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def print_stop(step: int) -> None:

@@ -1,6 +1,7 @@
 """The GRPO baseline as its user starts it: the same run as `recipes/ppo.py`, with groups in the critic's place."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(recipe, tmp_pa
     done = recipe.launch("--dry_run", "true")
     assert done.returncode == 0, done.stderr
     assert "A rollout" in done.stdout and "prompt of task" in done.stdout and "Input:" in done.stdout
+    assert re.search(r"Peak memory +[\d,]+ MiB", done.stdout)
     assert list((tmp_path / "run").iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """The main job, as its user starts it: end to end on a tiny random policy, and every mistake a newcomer can make."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -45,6 +46,7 @@ def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(recipe, tmp_pa
     done = recipe.launch("--dry_run", "true")
     assert done.returncode == 0, done.stderr
     assert "A rollout" in done.stdout and "prompt of task" in done.stdout and "Input:" in done.stdout
+    assert re.search(r"Peak memory +[\d,]+ MiB", done.stdout)
     assert list((tmp_path / "run").iterdir()) == []
 
 
