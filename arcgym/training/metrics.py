@@ -217,7 +217,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         file.write(line.encode())
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
     """Read the rows of a run in order, without those that are out of date.
 
     A run that was cut off goes on from its last checkpoint and logs the steps after it once more; a run that is rolled
@@ -227,6 +227,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         path: `metrics.jsonl`; a file that is not there has no rows.
     """
     rows: list[dict[str, Any]] = []
+    path = Path(path)
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
