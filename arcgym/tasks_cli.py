@@ -1,4 +1,4 @@
-"""The commands `arcgym tasks …`: list, show, check, compare and measure tasks from any source of `TaskLoader`."""
+"""The commands `arcgym tasks …`: list, show, check, compare, measure and generate tasks."""
 
 import argparse
 import difflib
@@ -18,6 +18,7 @@ from arcgym.data.encodings import ENCODINGS
 from arcgym.data.formatting import STYLES, TaskFormatter
 from arcgym.data.loader import NAMED_SETS, SPLITS, TaskLoader, source_splits
 from arcgym.data.mixture import parse_spec, select
+from arcgym.data.synthetic.writing import GeneratorSettings, write_tasks
 from arcgym.data.tasks import Task
 from arcgym.errors import ConfigError, TaskError
 from arcgym.grids import MAX_SIDE, NUM_COLOURS, Grid
@@ -29,7 +30,7 @@ def add_tasks_commands(commands: Any) -> None:
     Args:
         commands: what `argparse.ArgumentParser.add_subparsers` returned.
     """
-    tasks = commands.add_parser("tasks", help="list, show, check, compare and measure tasks")
+    tasks = commands.add_parser("tasks", help="list, show, check, compare, measure and generate tasks")
     actions = tasks.add_subparsers(required=True, metavar="ACTION")
     source_help = f"{', '.join(NAMED_SETS)}, a file or folder of tasks, an address, or hub:owner/name"
     split_help = "only this split; by default all splits of the set"
@@ -73,6 +74,17 @@ def add_tasks_commands(commands: Any) -> None:
     )
     overlapping.add_argument("sets", nargs=2, metavar="SET/SPLIT", help="such as arc-agi-2/train arc-agi-1/evaluation")
     overlapping.set_defaults(run=_show_overlap)
+
+    generate = actions.add_parser("generate", help="write synthetic tasks with their programs to a JSON Lines file")
+    generate.add_argument("--out", type=Path, required=True, metavar="FILE", help="such as data/tasks.jsonl")
+    generate.add_argument("--n", type=int, default=1000, help="number of tasks, by default 1000")
+    generate.add_argument("--seed", type=int, default=0, help="the same seed and settings give the same file")
+    generate.add_argument("--families", nargs="+", default=[], metavar="FAMILY", help="by default all")
+    generate.add_argument("--depth", type=int, choices=(1, 2), default=2, help="most steps of a program")
+    generate.add_argument("--composed-share", type=float, default=0.3, help="share of tasks with two steps")
+    generate.add_argument("--max-side", type=int, default=10, metavar="N", help="largest side of an input, to 30")
+    generate.add_argument("--pairs", type=int, nargs=2, default=(2, 4), metavar=("LEAST", "MOST"), help="train pairs")
+    generate.set_defaults(run=_generate)
 
     tokens = actions.add_parser("tokens", help="count the tokens of a set's prompts, by encoding and tokenizer")
     tokens.add_argument("source", metavar="SET", help=source_help)
@@ -225,6 +237,23 @@ def _show_overlap(arguments: argparse.Namespace) -> None:
     tasks = [select(TaskLoader().load(spec.source, spec.split), spec.limit, seed=0) for spec in specs]
     for line in overlap_lines(overlap(*tasks)):
         print(line)
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    settings = GeneratorSettings(
+        seed=arguments.seed,
+        families=tuple(arguments.families),
+        max_depth=arguments.depth,
+        composed_share=arguments.composed_share,
+        max_side=arguments.max_side,
+        pairs=tuple(arguments.pairs),
+    )
+    arc = [task for name in ("arc-agi-1", "arc-agi-2") for split in SPLITS for task in TaskLoader().load(name, split)]
+    written = write_tasks(arguments.out, arguments.n, settings, leave_out=arc)
+    print(
+        f"{arguments.out}: {written.tasks} tasks, {written.resumed} of them from an earlier call; passed over "
+        f"{written.repeated} that repeat others and {written.known} that are in ARC"
+    )
 
 
 def _count_tokens(arguments: argparse.Namespace) -> None:

@@ -195,3 +195,10 @@ def test_tokens_are_counted_by_encoding(capsys, folder):
     printed = capsys.readouterr().out
     digits, spaced = (next(line for line in printed.splitlines() if name in line) for name in ("digits", "spaced"))
     assert "100%" in digits and int(digits.split("│")[5]) < int(spaced.split("│")[5])
+
+
+def test_generate_writes_tasks_and_says_how_many(capsys, tmp_path):
+    words = ["tasks", "generate", "--out", str(tmp_path / "new.jsonl"), "--n", "5", "--seed", "1", "--depth", "1"]
+    assert main(words) == 0
+    assert "new.jsonl: 5 tasks, 0 of them from an earlier call" in capsys.readouterr().out
+    assert len(TaskLoader().load(tmp_path / "new.jsonl")) == 5
