@@ -4,7 +4,7 @@
     python benchmarks/collapse.py --json     # one row per line: case, subject, value, unit
 
 Every run is PPO from `arcgym-tiny` on the tasks and with the settings of `recipes/configs/ppo_quickstart.yaml`, but 64
-programs per rollout and fewer steps, each in a process of its own. Every 4 steps it is saved, and evaluated on 64
+programs per rollout, one for each task, one mini-batch and fewer steps, each in a process of its own. Every 4 steps it is saved, and evaluated on 64
 tasks held out from training; the best checkpoint by solved tasks is where it goes back to, and what it ends with.
 
 - `rate`: the learning rate rises, all the time, towards 30 times the quickstart's;
@@ -43,17 +43,14 @@ EVALUATED = 128
 VALIDATED = 64
 # Of the quickstart, those settings of the trainer that are not chosen here
 TAKEN = (
-    "num_generations",
     "max_completion_length",
     "temperature",
     "num_ppo_epochs",
-    "num_mini_batches",
     "learning_rate",
     "value_learning_rate",
     "vf_coef",
     "gradient_checkpointing",
     "use_cpu",
-    "logging_steps",
 )
 
 
@@ -102,6 +99,9 @@ def run_here(case: str, folder: str, steps: int, threads: int) -> dict[str, Any]
         output_dir=folder,
         max_steps=steps,
         per_device_train_batch_size=64,
+        num_generations=1,
+        num_mini_batches=1,
+        logging_steps=2,
         lr_scheduler_type="constant_with_warmup",
         save_steps=4,
         eval_strategy="steps",

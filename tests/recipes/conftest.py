@@ -96,6 +96,7 @@ def make_recipe(policy, tmp_path):
     """Make a small run of a recipe on the untrained policy."""
 
     def make(name, **settings):
-        return Recipe(name, SMALL | {"model_name_or_path": str(policy)} | settings, tmp_path)
+        own = {"num_mini_batches": 1} if name == "ppo" else {}
+        return Recipe(name, SMALL | own | {"model_name_or_path": str(policy)} | settings, tmp_path)
 
     return make

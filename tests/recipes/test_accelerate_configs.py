@@ -141,6 +141,8 @@ def words(policy, tmp_path):
             "max_steps": 4,
             "warmup_steps": 0,
             "num_ppo_epochs": 2,
+            "num_mini_batches": 1,
+            "entropy_coef": 0.0,
             "logging_steps": 1,
             "bf16": False,
             "report_to": "none",
