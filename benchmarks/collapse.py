@@ -4,8 +4,9 @@
     python benchmarks/collapse.py --json     # one row per line: case, subject, value, unit
 
 Every run is PPO from `arcgym-tiny` on the tasks and with the settings of `recipes/configs/ppo_quickstart.yaml`, but 64
-programs per rollout, one for each task, one mini-batch and fewer steps, each in a process of its own. Every 4 steps it is saved, and evaluated on 64
-tasks held out from training; the best checkpoint by solved tasks is where it goes back to, and what it ends with.
+programs per rollout, one for each task, one mini-batch, no entropy bonus and fewer steps, each in a process of its
+own. Every 4 steps it is saved, and evaluated on 64 tasks held out from training; the best checkpoint by solved tasks
+is where it goes back to, and what it ends with.
 
 - `rate`: the learning rate rises, all the time, towards 30 times the quickstart's;
 - `length`: a program also earns a quarter for each of its tokens, where a solution earns about 2;

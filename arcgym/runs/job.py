@@ -341,6 +341,7 @@ class Job:
             self.directory.write_json("summary.json", summary)
             print_summary(summary)
             self.push.finish(self.directory.path)
+        trainer.accelerator.end_training()  # the processes take leave of each other before any of them ends
 
     def _main_prints(self) -> AbstractContextManager[Any]:
         """Silence the other processes, which have to compute what the main one prints."""

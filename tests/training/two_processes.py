@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def main(policy, folder):
     (folder / f"rank{trainer.accelerator.process_index}.json").write_text(json.dumps(report))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    # Torch's threads and the interpreter's end race on a busy machine: "terminate called without an active exception"
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
