@@ -70,9 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--revision", help="branch to commit to, made if missing; by default main")
     push.add_argument("--tag", help="tag for the commit; it must be new")
     push.add_argument("--private", action="store_true", default=None, help="keep a repository that is made private")
-    push.add_argument("--include_critic", action="store_true", help="push the critic too")
-    push.add_argument("--include_trainer_state", action="store_true", help="push the newest whole checkpoint too")
-    push.add_argument("--dry_run", action="store_true", help="ask no Hub: print the files and the card")
+    push.add_argument("--include-critic", "--include_critic", action="store_true", help="push the critic too")
+    push.add_argument(
+        "--include-trainer-state",
+        "--include_trainer_state",
+        action="store_true",
+        help="push the newest whole checkpoint too",
+    )
+    push.add_argument("--dry-run", "--dry_run", action="store_true", help="ask no Hub: print the files and the card")
     push.set_defaults(run=_push)
     return parser
 

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -334,19 +335,20 @@ class _Files:
         return decode_challenges(data, solutions, reading)
 
 
-class _Rows:
+class _Rows(ABC):
     """A dataset of the library `datasets`, with arcgym's columns or at least `task_id` (or `id`), `train`, `test`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     @property
+    @abstractmethod
     def _datasets(self) -> Mapping[str, Any]:
         """The datasets by split."""
-        raise NotImplementedError
 
+    @abstractmethod
     def origin(self) -> Origin:
-        raise NotImplementedError
+        """Where they come from."""
 
     def splits(self) -> tuple[str, ...]:
         names = self._by_split()

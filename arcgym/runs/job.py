@@ -45,7 +45,7 @@ from arcgym.training.curriculum import CurriculumScheduler
 from arcgym.training.metrics import MetricsTracker, OnlineTrainer, peak_memory_mb
 from arcgym.training.ppo_config import PPOConfig
 from arcgym.training.ppo_trainer import PPOTrainer
-from arcgym.training.resume import StopOnSignal
+from arcgym.training.resume import StopOnSignal, refuse_second_listener
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +151,7 @@ class Job:
 
     def _check_settings(self) -> None:
         """Refuse what the settings of different purposes say against each other."""
+        refuse_second_listener(self.training)
         if self.settings.rewards.normalization == "group" and self.rollout.num_generations == 1:
             raise ConfigError(
                 "`normalization` is `group`, but `num_generations` is 1, so every reward would be 0. Use `running`, "

@@ -13,6 +13,7 @@ from trl.trainer.utils import create_model_from_path, shuffle_sequence_dict
 
 from arcgym.errors import ConfigError
 from arcgym.training.ppo_config import PPOConfig
+from arcgym.training.resume import refuse_second_listener
 from arcgym.training.shared_prompts import shuffle_groups
 
 
@@ -70,6 +71,7 @@ def check_setup(
         raise ConfigError(
             f"`replay_share` is {args.replay_share}, but what tools answered cannot be replayed. Set it to 0."
         )
+    refuse_second_listener(args)
     if eval_dataset is not None:
         args.check_eval_batches()
     if isinstance(train_dataset, Dataset):

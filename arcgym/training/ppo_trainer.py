@@ -32,6 +32,7 @@ from trl.trainer.utils import get_config_model_id
 
 from arcgym.errors import ConfigError
 from arcgym.models.decoding import sample_tokens, why_not
+from arcgym.models.quantization import is_quantized, keep_weights_in_place
 from arcgym.models.value import (
     VALUE_HEAD_FILE,
     Critic,
@@ -190,6 +191,8 @@ class PPOTrainer(ResumableTrainer):
                 rollout_func=rollout_func,
                 environment_factory=environment_factory,
             )
+        if is_quantized(self.model):
+            keep_weights_in_place(self.model)
         # With the KL in the reward, TRL is to compute the reference during rollouts only
         self.beta = args.beta
         self.value_head = self._add_critic() if args.advantage == "gae" else None

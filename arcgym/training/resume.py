@@ -23,12 +23,13 @@ from accelerate.utils import broadcast_object_list, gather_object, reduce
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
-from arcgym.errors import ConfigError
+from arcgym.errors import CheckpointError, ConfigError
 from arcgym.training.checkpoints import MANIFEST, CheckpointManager, collect_parts, rotate, seal, unseal
 from arcgym.training.curriculum import CurriculumSampler, CurriculumScheduler, read_override
 
@@ -176,6 +177,19 @@ class StopOnSignal(TrainerCallback):
         return bool(reduce(flag, reduction="sum").item())
 
 
+def refuse_second_listener(args: TrainingArguments) -> None:
+    """Refuse Trainer's own listener to SIGTERM: `StopOnSignal` takes its place, and it saves in the middle of a step.
+
+    Raises:
+        ConfigError: `enable_jit_checkpoint` is set.
+    """
+    if args.enable_jit_checkpoint:
+        raise ConfigError(
+            "`enable_jit_checkpoint` is true, but SIGTERM already ends a run with a checkpoint, after the step under "
+            "way. Leave it out."
+        )
+
+
 def scale_learning_rate(optimizer: Any, scheduler: Any, factor: float) -> None:
     """Multiply the rates that an optimizer and its scheduler were restored with, now and for the rest of the schedule.
 
@@ -303,6 +317,12 @@ class ResumableTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
+        if not self.is_deepspeed_enabled and not (Path(checkpoint) / SCHEDULER_NAME).is_file():
+            # Trainer would go on with a new optimizer, without a word
+            raise CheckpointError(
+                f"{checkpoint} holds no optimizer (`save_only_model`), so training cannot be resumed from it. Resume "
+                "from another, or start a new run with `model_name_or_path` set to it."
+            )
         self.checkpoints.load(checkpoint, self._parts_with_state(), self.accelerator.device)
 
     def _parts_with_state(self) -> dict[str, Any]:

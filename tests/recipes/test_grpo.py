@@ -58,6 +58,7 @@ def test_a_dry_run_shows_a_prompt_and_a_program_and_keeps_nothing(recipe, tmp_pa
     [
         ({"num_generations": 1}, "at least 2 generations"),
         ({"num_ppo_epochs": 2}, "num_ppo_epochs"),
+        ({"enable_jit_checkpoint": True}, "Leave it out"),
         ({"scale_reward": "none"}, "Did you mean `scale_rewards`"),
         ({"per_device_train_batch_size": 32}, "8 tasks to train on, but one rollout needs 16"),
     ],

@@ -244,3 +244,17 @@ def test_the_entropy_bonus_of_trl_reaches_the_policy(make_trainer):
         trainer.train()
         ends.append(sum(logged(trainer, "entropy")[-5:]) / 5)
     assert ends[1] > ends[0] + 0.05
+
+
+def test_4_bit_weights_loaded_by_the_trainer_are_not_repacked(make_trainer, policy_folder):
+    from bitsandbytes.nn.modules import Linear4bit
+    from peft import LoraConfig
+    from transformers import BitsAndBytesConfig
+
+    trainer = make_trainer(
+        model=policy_folder,
+        quantization_config=BitsAndBytesConfig(load_in_4bit=True),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4),
+    )
+    layers = [module for module in trainer.model.modules() if isinstance(module, Linear4bit)]
+    assert layers and not any(layer.support_avx512bf16_for_cpu for layer in layers)

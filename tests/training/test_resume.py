@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ppo_toy import toy_prompts
 from transformers import EarlyStoppingCallback, TrainerCallback
 
+from arcgym.errors import CheckpointError, ConfigError
 from arcgym.training import PPOTrainer
 from arcgym.training.checkpoints import find_problems, newest_valid
 from arcgym.training.resume import EpochSampler, scale_learning_rate
@@ -272,6 +273,17 @@ def test_an_evaluation_that_nobody_could_score_does_not_end_the_run(train, promp
     trainer, _ = train(setup, eval_dataset=prompts.select(range(4)), reward_funcs=unscored)
     assert trainer.state.best_global_step == 1
     assert "takes no part in choosing the best model" in caplog.text
+
+
+def test_a_checkpoint_without_an_optimizer_is_not_resumed(train):
+    _, folder = train({"max_steps": 1, "save_only_model": True})
+    with pytest.raises(CheckpointError, match="holds no optimizer"):
+        train({}, resume=folder / "checkpoint-1")
+
+
+def test_trainers_own_listener_to_sigterm_is_refused(make_trainer):
+    with pytest.raises(ConfigError, match="Leave it out"):
+        make_trainer({"enable_jit_checkpoint": True})
 
 
 def test_order_of_an_epoch_depends_on_nothing_that_came_before(make_trainer):
