@@ -20,7 +20,9 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 from transformers import set_seed
 from trl import SFTConfig, SFTTrainer
 
-from arcgym.models.pretraining import build_curriculum, write_card
+from arcgym.models import CodeLLM
+from arcgym.models.growth import grow
+from arcgym.models.pretraining import TaskMix, build_curriculum, write_card
 from arcgym.models.tiny import build_tiny
 from arcgym.models.tokenizer import build_tokenizer
 from arcgym.runs.parsing import parse_config, run_recipe, save_config
@@ -37,8 +39,18 @@ class PretrainArguments:
         default=0.3,
         metadata={"help": "Share of the tasks, the first ones, that are small and take one step, in [0, 1]."},
     )
-    composed_share: float = field(default=0.35, metadata={"help": "Share of two-step programs after that, in [0, 1]."})
-    max_side: int = field(default=11, metadata={"help": "Largest height and width of an input grid, in cells."})
+    composed_share: float = field(
+        default=0.35, metadata={"help": "Chance of a second step after that, and again of a third, in [0, 1]."}
+    )
+    max_side: int = field(default=11, metadata={"help": "Largest side of a generated input grid, in cells."})
+    transplant_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the tasks after the warm-up that play on input grids of ARC-AGI-2 training tasks (none "
+            "of ARC-AGI-1, none of an evaluation set), with other rules than theirs, in [0, 1]."
+        },
+    )
+    donor_side: int = field(default=20, metadata={"help": "Largest side of such an input grid, in cells."})
     max_sample_tokens: int = field(default=640, metadata={"help": "Longer samples are left out; prompt and program."})
     grid_loss: bool = field(default=False, metadata={"help": "Also learn to write the output grids of later pairs."})
     hidden_size: int = field(default=160, metadata={"help": "Width of the model; a multiple of 32."})
@@ -47,8 +59,25 @@ class PretrainArguments:
         default=2048, metadata={"help": "Longest sequence the model is configured for, tokens."}
     )
     init_from: str | None = field(
-        default=None, metadata={"help": "Folder of an earlier model of this recipe to go on from."}
+        default=None,
+        metadata={
+            "help": "Folder of an earlier model of this recipe to go on from. It may be smaller and know fewer "
+            "tokens: the new model then begins by doing what the small one did."
+        },
     )
+
+    def task_mix(self) -> TaskMix:
+        """What to generate."""
+        return TaskMix(
+            num_tasks=self.num_tasks,
+            seed=self.task_seed,
+            warmup_share=self.warmup_share,
+            composed_share=self.composed_share,
+            max_side=self.max_side,
+            transplant_share=self.transplant_share,
+            donor_side=self.donor_side,
+            max_tokens=self.max_sample_tokens,
+        )
 
 
 def main() -> None:
@@ -59,14 +88,10 @@ def main() -> None:
     tokenizer = build_tokenizer(arguments.context_length)
     curriculum = build_curriculum(
         tokenizer,
-        num_tasks=arguments.num_tasks,
-        seed=arguments.task_seed,
-        warmup_share=arguments.warmup_share,
-        composed_share=arguments.composed_share,
-        max_side=arguments.max_side,
-        max_tokens=arguments.max_sample_tokens,
+        arguments.task_mix(),
         batch_size=training.per_device_train_batch_size,
         grid_loss=arguments.grid_loss,
+        num_proc=training.dataset_num_proc or os.cpu_count() or 1,
     )
     model = build_tiny(
         tokenizer,
@@ -75,7 +100,8 @@ def main() -> None:
         max_length=arguments.context_length,
     )
     if arguments.init_from:
-        model = type(model).from_pretrained(arguments.init_from)
+        start = CodeLLM.load(arguments.init_from)
+        grow(start.model, model, start.tokenizer, tokenizer)
     trainer = SFTTrainer(model=model, args=training, train_dataset=curriculum.dataset, processing_class=tokenizer)
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +12,13 @@ from transformers import PreTrainedTokenizerBase
 
 from arcgym.data.formatting import TaskFormatter
 from arcgym.data.synthetic import FAMILIES, generate_tasks, load_split
+from arcgym.data.synthetic.transplants import transplant_tasks
 from arcgym.data.tasks import Task
 
 _SHARD = 2000
 _WINDOW = 64  # batches whose samples are sorted by length together
 _IGNORED = -100
+_MOST_STEPS = 3
 
 
 class Curriculum(NamedTuple):
@@ -26,29 +29,58 @@ class Curriculum(NamedTuple):
     data_hash: str
 
 
+@dataclass(frozen=True)
+class TaskMix:
+    """What the tasks of a pretraining run are.
+
+    Args:
+        num_tasks: Tasks to generate.
+        seed: Generator seed.
+        warmup_share: Share of leading tasks with one step, on scenes up to half of `max_side`.
+        composed_share: Chance of a second step after the warm-up, and again of a third.
+        max_side: Largest side of a generated scene, in cells.
+        transplant_share: Share of tasks after the warm-up that play on the inputs of real training tasks.
+        donor_side: Largest side of such an input, in cells.
+        max_tokens: Longer samples are left out.
+    """
+
+    num_tasks: int
+    seed: int = 0
+    warmup_share: float = 0.0
+    composed_share: float = 0.35
+    max_side: int = 11
+    transplant_share: float = 0.0
+    donor_side: int = 20
+    max_tokens: int = 640
+
+    def draw(self, start: int, end: int) -> Iterator[Task]:
+        """Yield tasks number `start` to `end`; what number i is depends on the settings alone."""
+        warm = start < int(self.num_tasks * self.warmup_share)
+        size = end - start
+        scenes = generate_tasks(
+            size,
+            seed=self.seed,
+            start=start,
+            max_depth=_MOST_STEPS,
+            composed_share=0.0 if warm else self.composed_share,
+            max_side=max(4, self.max_side // 2) if warm else self.max_side,
+        )
+        once, twice = 1 - self.composed_share, self.composed_share * (1 - self.composed_share)
+        depths = (once, twice, 1 - once - twice)
+        real = transplant_tasks(size, seed=self.seed, start=start, depths=depths, max_side=self.donor_side)
+        chance = 0.0 if warm else self.transplant_share
+        for is_real in np.random.default_rng((self.seed, start)).random(size) < chance:
+            yield next(real if is_real else scenes)
+
+
 def build_curriculum(
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    num_tasks: int,
-    seed: int,
-    warmup_share: float,
-    composed_share: float,
-    max_side: int,
-    max_tokens: int,
-    batch_size: int,
-    grid_loss: bool,
-    num_proc: int = 2,
+    tokenizer: PreTrainedTokenizerBase, mix: TaskMix, *, batch_size: int, grid_loss: bool, num_proc: int = 2
 ) -> Curriculum:
     """Generate synthetic tasks and tokenise them, easy ones first.
 
     Args:
         tokenizer: The policy's tokenizer.
-        num_tasks: Number of tasks to generate.
-        seed: Generator seed.
-        warmup_share: Share of leading tasks with one step and grids up to half of `max_side`.
-        composed_share: Share of two-step tasks in the rest.
-        max_side: Largest input height and width, in cells.
-        max_tokens: Longer samples are left out.
+        mix: What to generate.
         batch_size: Samples per batch; batches hold samples of similar length.
         grid_loss: Put labels on the output grids of all pairs but the first too.
         num_proc: Processes that generate.
@@ -56,46 +88,33 @@ def build_curriculum(
     Returns:
         Columns `input_ids` and `labels`, in training order.
     """
-    warmup = int(num_tasks * warmup_share)
-    phases = [(0, warmup, 0.0, max(4, max_side // 2)), (warmup, num_tasks, composed_share, max_side)]
+    warmup = int(mix.num_tasks * mix.warmup_share)
     shards = [
-        (start, min(start + _SHARD, end), composed, side)
-        for begin, end, composed, side in phases
+        (start, min(start + _SHARD, end))
+        for begin, end in ((0, warmup), (warmup, mix.num_tasks))
         for start in range(begin, end, _SHARD)
     ]
     dataset = Dataset.from_generator(
         _samples,
-        gen_kwargs={
-            "shards": shards,
-            "seed": seed,
-            "tokenizer": tokenizer,
-            "max_tokens": max_tokens,
-            "grid_loss": grid_loss,
-        },
-        num_proc=num_proc,
+        gen_kwargs={"shards": shards, "mix": mix, "tokenizer": tokenizer, "grid_loss": grid_loss},
+        num_proc=min(num_proc, len(shards)),
     )
     lengths = np.array(dataset["length"])
-    order = bucketed_order(lengths, batch_size, seed)
+    order = bucketed_order(lengths, batch_size, mix.seed)
     digest = hashlib.sha256("".join(dataset["task_hash"]).encode()).hexdigest()[:16]
     kept = dataset.select(order).select_columns(["input_ids", "labels"])
     return Curriculum(kept, int(lengths.sum()), digest)
 
 
 def _samples(
-    shards: Sequence[tuple[int, int, float, int]],
-    seed: int,
-    tokenizer: PreTrainedTokenizerBase,
-    max_tokens: int,
-    grid_loss: bool,
+    shards: Sequence[tuple[int, int]], mix: TaskMix, tokenizer: PreTrainedTokenizerBase, grid_loss: bool
 ) -> Iterator[dict[str, Any]]:
     held_out = {task.content_hash for task in load_split("evaluation")}
     formatter = TaskFormatter()
-    for start, end, composed_share, max_side in shards:
-        for task in generate_tasks(
-            end - start, seed=seed, start=start, composed_share=composed_share, max_side=max_side
-        ):
+    for start, end in shards:
+        for task in mix.draw(start, end):
             sample = tokenise(task, formatter, tokenizer, grid_loss=grid_loss)
-            if task.content_hash not in held_out and len(sample["input_ids"]) <= max_tokens:
+            if task.content_hash not in held_out and len(sample["input_ids"]) <= mix.max_tokens:
                 yield sample | {"length": len(sample["input_ids"]), "task_hash": task.content_hash}
 
 

@@ -1,54 +1,11 @@
-"""The synthetic families: what a task does, and on which scenes.
+"""The synthetic families: what a task does, and on which scenes."""
 
-A family is one expression over the primitives with holes for colours and numbers, and the scenes that make it visible.
-`{a}` and `{b}` are colours that the inputs hold; `{c}` is a colour that they need not hold; other holes are integers
-with a range. Families marked `follows` work on any grid, so that they can be the second step of a composed task.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Family:
-    """A kind of synthetic task.
-
-    Attributes:
-        name: Unique name, recorded as the task's `family`.
-        template: The expression, with holes.
-        scenes: Names of the scenes of `arcgym.data.synthetic.scenes` that its inputs are drawn from.
-        ranges: For each integer hole, the lowest and the highest value.
-        growth: By how much the output's side may exceed the input's; limits the input's size.
-        follows: Whether it can be applied to the output of any other family.
-    """
-
-    name: str
-    template: str
-    scenes: tuple[str, ...]
-    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    growth: int = 1
-    follows: bool = False
-
-
-ANY = ("dense", "noise", "rectangles", "blobs", "one_blob", "square")
-OBJECTS = ("rectangles", "blobs")
-PICTURE = ("one_blob", "noise", "dense")
-
-
-def _plain(names: str, scenes: tuple[str, ...], *, growth: int = 1, follows: bool = False) -> list[Family]:
-    """Families of primitives that take the grid alone."""
-    return [Family(name, f"{name}(grid)", scenes, growth=growth, follows=follows) for name in names.split()]
-
-
-def _colour(names: str, scenes: tuple[str, ...], hole: str = "c", *, follows: bool = False) -> list[Family]:
-    """Families of primitives that take the grid and one colour."""
-    return [Family(name, f"{name}(grid, {{{hole}}})", scenes, follows=follows) for name in names.split()]
-
+from arcgym.data.synthetic.family import ANY, OBJECTS, PICTURE, Family, coloured, plain
 
 _GEOMETRY = [
-    *_plain("flip_lr flip_ud rotate_cw rotate_ccw rotate_180 transpose anti_transpose", ANY, follows=True),
-    *_plain("mirror_right mirror_left mirror_down mirror_up kaleidoscope", ANY, growth=2, follows=True),
-    *_plain("rotate_mosaic", ("square",), growth=2),
+    *plain("flip_lr flip_ud rotate_cw rotate_ccw rotate_180 transpose anti_transpose", ANY, follows=True),
+    *plain("mirror_right mirror_left mirror_down mirror_up kaleidoscope", ANY, growth=2, follows=True),
+    *plain("rotate_mosaic", ("square",), growth=2),
     Family("fractal", "fractal(grid)", ("square", "noise"), growth=3),
     Family("scale", "scale(grid, {n})", (*PICTURE, "square"), {"n": (2, 3)}, growth=3, follows=True),
     Family("stretch_rows", "stretch(grid, {n}, 1)", PICTURE, {"n": (2, 3)}, growth=2),
@@ -67,20 +24,20 @@ _GEOMETRY = [
 ]
 
 _CROPPING = [
-    *_plain("trim", ("one_blob", "blobs", "rectangles"), follows=True),
-    *_plain("top_half bottom_half left_half right_half", ("dense", "noise", "square"), follows=True),
+    *plain("trim", ("one_blob", "blobs", "rectangles"), follows=True),
+    *plain("top_half bottom_half left_half right_half", ("dense", "noise", "square"), follows=True),
     Family("part", "part(grid, 3, {n})", ("dense", "noise"), {"n": (0, 2)}),
     Family("quarter", "quarter(grid, {n})", ("dense", "noise", "square"), {"n": (0, 3)}),
     Family("top_left", "top_left(grid, {m}, {n})", ("dense", "noise"), {"m": (1, 3), "n": (1, 3)}),
-    *_plain("inner", ("dense", "noise", "frames"), follows=True),
+    *plain("inner", ("dense", "noise", "frames"), follows=True),
     Family("pad", "pad(grid, 1, {c})", PICTURE, growth=2, follows=True),
-    *_colour("frame", (*PICTURE, "sparse"), follows=True),
-    *_plain("dedupe_rows dedupe_columns dedupe", ("blocks", "regular_blocks", "lines")),
-    *_plain("drop_empty_rows drop_empty_columns compress", ("sparse", "lines", "one_blob", "seeds")),
-    *_plain("first_row last_row first_column last_column", ("dense", "noise")),
-    *_colour("crop_colour", ("rectangles", "blobs", "speckled"), "a"),
-    *_colour("crop_inside", ("boxed",), "a"),
-    *_plain("remove_grid_lines", ("panels",)),
+    *coloured("frame", (*PICTURE, "sparse"), follows=True),
+    *plain("dedupe_rows dedupe_columns dedupe", ("blocks", "regular_blocks", "lines")),
+    *plain("drop_empty_rows drop_empty_columns compress", ("sparse", "lines", "one_blob", "seeds")),
+    *plain("first_row last_row first_column last_column", ("dense", "noise")),
+    *coloured("crop_colour", ("rectangles", "blobs", "speckled"), "a"),
+    *coloured("crop_inside", ("boxed",), "a"),
+    *plain("remove_grid_lines", ("panels",)),
 ]
 
 _COLOURS = [
@@ -91,64 +48,64 @@ _COLOURS = [
         "replace_colour(replace_colour(grid, {a}, {c}), {b}, {d})",
         ("dense", "noise", "rectangles", "lines"),
     ),
-    *_colour("keep_colour remove_colour", ("dense", "noise", "rectangles", "speckled"), "a", follows=True),
-    *_colour("recolour", (*ANY, "seeds"), follows=True),
-    *_colour("fill_zero", ("noise", "blobs", "one_blob", "sparse"), follows=True),
-    *_plain("invert_colours", ("noise", "one_blob")),
-    *_plain("keep_most_common keep_least_common", ("dense", "noise", "rectangles", "speckled")),
-    *_plain("fill_most_common", ("dense", "square", "noise")),
-    *_plain("paint_columns paint_rows", ("noise",)),
+    *coloured("keep_colour remove_colour", ("dense", "noise", "rectangles", "speckled"), "a", follows=True),
+    *coloured("recolour", (*ANY, "seeds"), follows=True),
+    *coloured("fill_zero", ("noise", "blobs", "one_blob", "sparse"), follows=True),
+    *plain("invert_colours", ("noise", "one_blob")),
+    *plain("keep_most_common keep_least_common", ("dense", "noise", "rectangles", "speckled")),
+    *plain("fill_most_common", ("dense", "square", "noise")),
+    *plain("paint_columns paint_rows", ("noise",)),
 ]
 
 _OBJECTS = [
-    *_plain("largest_object smallest_object", OBJECTS),
-    *_plain("keep_largest keep_smallest remove_largest remove_smallest", OBJECTS),
-    *_plain("remove_noise", ("speckled",), follows=True),
-    *_colour("recolour_largest recolour_smallest", OBJECTS),
-    *_plain("recolour_by_size", OBJECTS),
-    *_colour("fill_holes", ("frames",)),
-    *_plain("fill_each_hole", ("frames",)),
-    *_colour("outline outline_plus", ("sparse", "seeds", "blobs", "one_blob")),
-    *_plain("hollow", ("rectangles",)),
-    *_colour("fill_boxes", ("blobs", "one_blob")),
-    *_plain("tallest_object widest_object", OBJECTS),
-    *_plain("drop_touching_border keep_touching_border", OBJECTS),
-    *_plain("mirror_objects", ("blobs",)),
-    *_colour("isolated_to", ("speckled", "noise")),
+    *plain("largest_object smallest_object", OBJECTS),
+    *plain("keep_largest keep_smallest remove_largest remove_smallest", OBJECTS),
+    *plain("remove_noise", ("speckled",), follows=True),
+    *coloured("recolour_largest recolour_smallest", OBJECTS),
+    *plain("recolour_by_size", OBJECTS),
+    *coloured("fill_holes", ("frames",)),
+    *plain("fill_each_hole", ("frames",)),
+    *coloured("outline outline_plus", ("sparse", "seeds", "blobs", "one_blob")),
+    *plain("hollow", ("rectangles",)),
+    *coloured("fill_boxes", ("blobs", "one_blob")),
+    *plain("tallest_object widest_object", OBJECTS),
+    *plain("drop_touching_border keep_touching_border", OBJECTS),
+    *plain("mirror_objects", ("blobs",)),
+    *coloured("isolated_to", ("speckled", "noise")),
 ]
 
 _LINES = [
-    *_plain("shoot_right shoot_left shoot_up shoot_down", ("seeds", "sparse")),
-    *_plain("shoot_horizontal shoot_vertical shoot_cross shoot_diagonal", ("seeds",)),
-    *_plain("connect_rows connect_columns connect", ("point_pairs",)),
-    *_colour("connect_with", ("point_pairs",)),
-    *_colour("draw_rows_of draw_columns_of", ("sparse", "seeds"), "a"),
-    *_colour("checkerboard", ("sparse", "seeds", "one_blob")),
-    *_plain("grow grow_diagonal", ("seeds", "sparse", "one_blob")),
+    *plain("shoot_right shoot_left shoot_up shoot_down", ("seeds", "sparse")),
+    *plain("shoot_horizontal shoot_vertical shoot_cross shoot_diagonal", ("seeds",)),
+    *plain("connect_rows connect_columns connect", ("point_pairs",)),
+    *coloured("connect_with", ("point_pairs",)),
+    *coloured("draw_rows_of draw_columns_of", ("sparse", "seeds"), "a"),
+    *coloured("checkerboard", ("sparse", "seeds", "one_blob")),
+    *plain("grow grow_diagonal", ("seeds", "sparse", "one_blob")),
 ]
 
 _GRAVITY = [
-    *_plain("gravity_down gravity_up gravity_left gravity_right", ("noise", "sparse", "one_blob"), follows=True),
-    *_plain("sort_rows sort_columns sort_rows_descending sort_columns_descending", ("noise", "sparse")),
-    *_plain("histogram count_row colours_by_count", ("noise", "dense", "speckled")),
+    *plain("gravity_down gravity_up gravity_left gravity_right", ("noise", "sparse", "one_blob"), follows=True),
+    *plain("sort_rows sort_columns sort_rows_descending sort_columns_descending", ("noise", "sparse")),
+    *plain("histogram count_row colours_by_count", ("noise", "dense", "speckled")),
 ]
 
 _SYMMETRY = [
-    *_plain("symmetrise_lr symmetrise_ud", ("half_symmetric", "sparse", "one_blob")),
-    *_plain("symmetrise_diagonal symmetrise_all", ("square", "one_blob")),
-    *_plain("complete_period", ("tiled",)),
+    *plain("symmetrise_lr symmetrise_ud", ("half_symmetric", "sparse", "one_blob")),
+    *plain("symmetrise_diagonal symmetrise_all", ("square", "one_blob")),
+    *plain("complete_period", ("tiled",)),
 ]
 
 _LOGIC = [
-    *_colour("halves_and halves_or halves_xor halves_nor halves_diff", ("halves",)),
-    *_plain("halves_overlay", ("halves",)),
+    *coloured("halves_and halves_or halves_xor halves_nor halves_diff", ("halves",)),
+    *plain("halves_overlay", ("halves",)),
     Family("nth_cell", "nth_cell(grid, {n})", ("panels",), {"n": (0, 1)}),
-    *_plain("overlay_cells densest_cell sparsest_cell", ("panels",)),
+    *plain("overlay_cells densest_cell sparsest_cell", ("panels",)),
 ]
 
 _COUNTING = [
-    *_plain("scale_by_colours tile_by_colours", ("square", "dense"), growth=3),
-    *_colour("count_as_row", ("rectangles", "blobs", "seeds")),
+    *plain("scale_by_colours tile_by_colours", ("square", "dense"), growth=3),
+    *coloured("count_as_row", ("rectangles", "blobs", "seeds")),
     Family("unit_row_of_objects", "unit_row(count_objects(grid), {c})", ("rectangles", "blobs", "seeds")),
     Family("diagonal_of_objects", "diagonal_of(count_objects(grid), {c})", ("rectangles", "blobs", "seeds")),
     Family("fill_with_rarest", "fill_all(grid, least_common_colour(grid))", ("speckled", "rectangles")),

@@ -5,119 +5,65 @@ without the background 0; `side` is the largest height and width wanted. Scenes 
 noise, sparse points, solid rectangles, connected blobs, lines, two halves beside each other, frames with holes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-Scene = Callable[[np.random.Generator, Sequence[int], int], np.ndarray]
-
-
-def _shape(rng: np.random.Generator, side: int, lowest: int = 2) -> tuple[int, int]:
-    if rng.random() < 0.4:
-        length = int(rng.integers(lowest, side + 1))
-        return length, length
-    return int(rng.integers(lowest, side + 1)), int(rng.integers(lowest, side + 1))
-
-
-def _blank(rng: np.random.Generator, side: int, lowest: int = 3) -> np.ndarray:
-    return np.zeros(_shape(rng, max(side, lowest), lowest), dtype=np.int8)
-
-
-def _draw(rng: np.random.Generator, colours: Sequence[int], size: int | tuple[int, ...]) -> np.ndarray:
-    """Draw colours with equal chances: `rng.choice` with the same result, in a third of the time on small arrays."""
-    return np.array(colours, dtype=np.int8)[rng.integers(len(colours), size=size)]
-
-
-def _draw_one(rng: np.random.Generator, colours: Sequence[int]) -> int:
-    return colours[int(rng.integers(len(colours)))]
+from arcgym.data.synthetic.scene_parts import Scene, blank, blob, draw, draw_one, place, shape
 
 
 def dense(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Fill every cell with a random colour; the background 0 takes part at times."""
     colours = [*palette, 0] if rng.random() < 0.6 else list(palette)
-    return _draw(rng, colours, _shape(rng, side))
+    return draw(rng, colours, shape(rng, side))
 
 
 def square(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Fill a square grid with random colours."""
     length = int(rng.integers(2, side + 1))
-    return _draw(rng, [*palette, 0], (length, length))
+    return draw(rng, [*palette, 0], (length, length))
 
 
 def sparse(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Scatter a few coloured points over the background."""
-    grid = _blank(rng, side)
+    grid = blank(rng, side)
     count = int(rng.integers(1, max(2, grid.size // 6) + 1))
     cells = rng.choice(grid.size, size=min(count, grid.size), replace=False)
-    grid.flat[cells] = _draw(rng, palette, len(cells))
+    grid.flat[cells] = draw(rng, palette, len(cells))
     return grid
 
 
 def noise(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Mix background and colours at a random density."""
-    grid = _blank(rng, side, 2)
+    grid = blank(rng, side, 2)
     coloured = rng.random(grid.shape) < rng.uniform(0.25, 0.7)
-    return np.where(coloured, _draw(rng, palette, grid.shape), grid).astype(np.int8)
-
-
-def _place(rng: np.random.Generator, grid: np.ndarray, patch: np.ndarray) -> bool:
-    """Put `patch` where nothing touches it; tell whether a place was found."""
-    height, width = patch.shape
-    rows, columns = grid.shape[0] - height + 1, grid.shape[1] - width + 1
-    if rows < 1 or columns < 1:
-        return False
-    for _ in range(12):
-        top, left = int(rng.integers(rows)), int(rng.integers(columns))
-        around = grid[top - 1 if top else 0 : top + height + 1, left - 1 if left else 0 : left + width + 1]
-        if not np.count_nonzero(around):  # on so few cells much faster than `any`
-            grid[top : top + height, left : left + width] = patch
-            return True
-    return False
+    return np.where(coloured, draw(rng, palette, grid.shape), grid).astype(np.int8)
 
 
 def rectangles(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Place solid rectangles of different colours and sizes apart from each other."""
-    grid = _blank(rng, side, 4)
+    grid = blank(rng, side, 4)
     largest = max(2, min(grid.shape) * 2 // 3)
     for index in range(int(rng.integers(2, 5))):
         height, width = (int(rng.integers(1, largest + 1)) for _ in range(2))
-        _place(rng, grid, np.full((height, width), palette[index % len(palette)], dtype=np.int8))
+        place(rng, grid, np.full((height, width), palette[index % len(palette)], dtype=np.int8))
     return grid
-
-
-def _blob(rng: np.random.Generator, colours: Sequence[int], size: int, box: int) -> np.ndarray:
-    """Grow a connected shape of about `size` cells inside a `box` × `box` square, cut to its bounding box."""
-    cells: dict[tuple[int, int], int] = {}
-    row = column = box // 2
-    for _ in range(size * 2):
-        cells[row, column] = _draw_one(rng, colours)
-        if len(cells) >= size:
-            break
-        step = int(rng.integers(4))
-        row = min(max(row + (step == 0) - (step == 1), 0), box - 1)
-        column = min(max(column + (step == 2) - (step == 3), 0), box - 1)
-    rows, columns = zip(*cells, strict=True)
-    top, left = min(rows), min(columns)
-    patch = np.zeros((max(rows) - top + 1, max(columns) - left + 1), dtype=np.int8)
-    for (row, column), colour in cells.items():
-        patch[row - top, column - left] = colour
-    return patch
 
 
 def blobs(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Place connected one-colour shapes of different sizes apart from each other."""
-    grid = _blank(rng, side, 4)
+    grid = blank(rng, side, 4)
     sizes = rng.permutation(np.arange(2, 9))[: int(rng.integers(2, 5))]
     for index, size in enumerate(sizes):
-        _place(rng, grid, _blob(rng, [palette[index % len(palette)]], int(size), max(2, min(grid.shape) // 2 + 1)))
+        place(rng, grid, blob(rng, [palette[index % len(palette)]], int(size), max(2, min(grid.shape) // 2 + 1)))
     return grid
 
 
 def one_blob(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Place one shape, of one or several colours, somewhere on the background."""
-    grid = _blank(rng, side, 3)
-    colours = list(palette) if rng.random() < 0.6 else [_draw_one(rng, palette)]
-    _place(rng, grid, _blob(rng, colours, int(rng.integers(3, 10)), max(2, min(grid.shape) - 1)))
+    grid = blank(rng, side, 3)
+    colours = list(palette) if rng.random() < 0.6 else [draw_one(rng, palette)]
+    place(rng, grid, blob(rng, colours, int(rng.integers(3, 10)), max(2, min(grid.shape) - 1)))
     return grid
 
 
@@ -125,61 +71,61 @@ def speckled(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.
     """Place rectangles or blobs, then single points beside them as noise."""
     grid = (rectangles if rng.random() < 0.5 else blobs)(rng, palette, side)
     for _ in range(int(rng.integers(2, 6))):
-        _place(rng, grid, np.array([[_draw_one(rng, palette)]], dtype=np.int8))
+        place(rng, grid, np.array([[draw_one(rng, palette)]], dtype=np.int8))
     return grid
 
 
 def frames(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Place hollow rectangles, some of them open, so that enclosed regions exist."""
-    grid = _blank(rng, max(side, 5), 5)
+    grid = blank(rng, max(side, 5), 5)
     for index in range(int(rng.integers(1, 4))):
         height, width = (int(rng.integers(3, max(4, min(grid.shape) // 2 + 2))) for _ in range(2))
         patch = np.full((height, width), palette[index % len(palette)], dtype=np.int8)
         patch[1:-1, 1:-1] = 0
         if rng.random() < 0.25:
             patch[0, width // 2] = 0
-        _place(rng, grid, patch)
+        place(rng, grid, patch)
     return grid
 
 
 def boxed(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Draw one rectangle whose inside holds a small random picture in other colours."""
-    grid = _blank(rng, max(side, 5), 5)
+    grid = blank(rng, max(side, 5), 5)
     height, width = (int(rng.integers(3, length + 1)) for length in grid.shape)
     patch = np.full((height, width), palette[0], dtype=np.int8)
     inks = [0, *palette[1:]]
-    patch[1:-1, 1:-1] = _draw(rng, inks, (height - 2, width - 2))
-    _place(rng, grid, patch)
+    patch[1:-1, 1:-1] = draw(rng, inks, (height - 2, width - 2))
+    place(rng, grid, patch)
     return grid
 
 
 def lines(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Draw whole rows or whole columns on the background."""
-    grid = _blank(rng, side, 3)
+    grid = blank(rng, side, 3)
     across = grid if rng.random() < 0.5 else grid.T
     for row in rng.permutation(across.shape[0])[: int(rng.integers(1, max(2, across.shape[0] // 2) + 1))]:
-        across[row] = _draw_one(rng, palette)
+        across[row] = draw_one(rng, palette)
     return grid
 
 
 def seeds(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Set one to four points, never two in the same row or column."""
-    grid = _blank(rng, side, 3)
+    grid = blank(rng, side, 3)
     count = min(int(rng.integers(1, 5)), *grid.shape)
     rows = rng.permutation(grid.shape[0])[:count]
     columns = rng.permutation(grid.shape[1])[:count]
-    grid[rows, columns] = _draw(rng, palette, count)
+    grid[rows, columns] = draw(rng, palette, count)
     return grid
 
 
 def point_pairs(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Set pairs of equal points that share a row or a column."""
-    grid = _blank(rng, side, 4)
+    grid = blank(rng, side, 4)
     horizontal = rng.random() < 0.5
     across = grid if horizontal else grid.T
     for row in rng.permutation(across.shape[0])[: int(rng.integers(1, 4))]:
         left, right = sorted(rng.permutation(across.shape[1])[:2])
-        across[row, [left, right]] = _draw_one(rng, palette)
+        across[row, [left, right]] = draw_one(rng, palette)
     return grid
 
 
@@ -207,14 +153,14 @@ def panels(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nd
     grid = np.full((rows * (cell + 1) - 1, columns * (cell + 1) - 1), line, dtype=np.int8)
     for row in range(rows):
         for column in range(columns):
-            panel = np.where(rng.random((cell, cell)) < rng.uniform(0.2, 0.7), _draw_one(rng, inks), 0)
+            panel = np.where(rng.random((cell, cell)) < rng.uniform(0.2, 0.7), draw_one(rng, inks), 0)
             grid[row * (cell + 1) :, column * (cell + 1) :][:cell, :cell] = panel
     return grid
 
 
 def blocks(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Enlarge a small random grid, so that equal rows and columns repeat."""
-    small = _draw(rng, [*palette, 0], _shape(rng, max(2, side // 2)))
+    small = draw(rng, [*palette, 0], shape(rng, max(2, side // 2)))
     repeat_rows = rng.integers(1, 4, size=small.shape[0])
     repeat_columns = rng.integers(1, 4, size=small.shape[1])
     return np.repeat(np.repeat(small, repeat_rows, axis=0), repeat_columns, axis=1)
@@ -223,14 +169,14 @@ def blocks(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.nd
 def regular_blocks(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Enlarge a small random grid by one factor in both directions."""
     factor = int(rng.integers(2, 4))
-    small = _draw(rng, [*palette, 0], _shape(rng, max(2, side // factor)))
+    small = draw(rng, [*palette, 0], shape(rng, max(2, side // factor)))
     return np.kron(small, np.ones((factor, factor), dtype=np.int8))
 
 
 def tiled(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
     """Repeat a small random tile, and blot out a part of it with the background."""
-    tile = _draw(rng, palette, _shape(rng, 3))
-    height, width = _shape(rng, max(side, 5), 5)
+    tile = draw(rng, palette, shape(rng, 3))
+    height, width = shape(rng, max(side, 5), 5)
     grid = np.tile(tile, (height // tile.shape[0] + 1, width // tile.shape[1] + 1))[:height, :width].copy()
     top, left = int(rng.integers(height - 1)), int(rng.integers(width - 1))
     grid[top : top + int(rng.integers(1, 4)), left : left + int(rng.integers(1, 4))] = 0
