@@ -1,4 +1,4 @@
-"""The grammar of the synthetic families as a search space: every step for a task, depth-ordered and random programs.
+"""The grammar of the synthetic families as a search space: depth-ordered enumeration and random programs.
 
 A step is a family's template with its holes filled: `{a}` and `{b}` by colours of the task's inputs, other colours by
 colours of its outputs, and integers by their range. Both searches are floors for learned policies, and measure what
@@ -108,18 +108,20 @@ def enumerate_fits(task: Task, *, max_depth: int = 2, max_executions: int = 100_
         level = deeper
 
 
-def random_programs(task: Task, count: int, rng: np.random.Generator, *, max_depth: int = 2) -> list[str]:
-    """Draw programs uniformly from the grammar: a depth, then each step among all steps of the task.
+def random_fits(task: Task, count: int, rng: np.random.Generator, *, max_depth: int = 2) -> Iterator[Fit]:
+    """Yield those of `count` random programs that fit a task's train pairs.
 
     Args:
-        task: Its colours fill the holes.
-        count: Number of programs; doubles are possible.
+        task: The test outputs are not read.
+        count: Programs drawn: a depth, then each step, all uniformly. Doubles are possible and count.
         rng: Source of randomness.
         max_depth: Most steps of a program.
     """
     steps = steps_for(task)
-    depths = rng.integers(1, max_depth + 1, size=count)
-    return [render([steps[index] for index in rng.integers(len(steps), size=depth)]) for depth in depths]
+    for drawn in range(1, count + 1):
+        path = tuple(steps[int(rng.integers(len(steps)))] for _ in range(int(rng.integers(1, max_depth + 1))))
+        if all(_equal(run_steps(path, pair.input), pair.output) for pair in task.train):
+            yield Fit(path, tuple(run_steps(path, pair.input) for pair in task.test), drawn)
 
 
 def apply_step(step: str, grid: np.ndarray | None) -> np.ndarray | None:
