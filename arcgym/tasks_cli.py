@@ -80,7 +80,7 @@ def add_tasks_commands(commands: Any) -> None:
     generate.add_argument("--n", type=int, default=1000, help="number of tasks, by default 1000")
     generate.add_argument("--seed", type=int, default=0, help="the same seed and settings give the same file")
     generate.add_argument("--families", nargs="+", default=[], metavar="FAMILY", help="by default all")
-    generate.add_argument("--depth", type=int, choices=(1, 2), default=2, help="most steps of a program")
+    generate.add_argument("--depth", type=int, choices=(1, 2, 3), default=2, help="most steps of a program")
     generate.add_argument("--composed-share", type=float, default=0.3, help="share of tasks with two steps")
     generate.add_argument("--max-side", type=int, default=10, metavar="N", help="largest side of an input, to 30")
     generate.add_argument("--pairs", type=int, nargs=2, default=(2, 4), metavar=("LEAST", "MOST"), help="train pairs")

@@ -1,4 +1,6 @@
+import functools
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
@@ -44,19 +46,19 @@ def test_a_task_depends_on_its_seed_and_number_alone(seed, start):
     assert last == all_of_them[-1]
 
 
-def test_composed_tasks_need_both_steps():
-    tasks = [task for task in generate_tasks(40, seed=3, composed_share=1.0) if "+" in task.family]
-    assert len(tasks) == 40
-    for task in tasks:
+@pytest.mark.parametrize("depth", [2, 3])
+def test_composed_tasks_need_every_step(depth):
+    for task in generate_tasks(30, seed=3, max_depth=depth, composed_share=1.0):
         steps = [line.removeprefix("    grid = ") for line in task.program.splitlines()[4:-1]]
-        assert len(steps) == 2
-        for step in steps:
-            assert not all(np.array_equal(safe(step, pair.input), pair.output) for pair in (*task.train, *task.test))
+        assert len(steps) == depth == task.family.count("+") + 1
+        for fewer in itertools.combinations(steps, depth - 1):
+            pairs = (*task.train, *task.test)
+            assert not all(np.array_equal(safe(fewer, pair.input), pair.output) for pair in pairs)
 
 
-def safe(step, grid):
+def safe(steps, grid):
     try:
-        return evaluate(step, grid)
+        return functools.reduce(lambda state, step: evaluate(step, state), steps, grid)
     except (ValueError, IndexError):
         return None
 

@@ -87,7 +87,7 @@ def test_settings_that_give_too_few_tasks_end_with_an_error(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"max_depth": 3}, "1 or 2"),
+        ({"max_depth": 4}, "1, 2 or 3"),
         ({"composed_share": 1.5}, r"\[0, 1\]"),
         ({"max_side": 31}, r"\[3, 30\]"),
         ({"pairs": (3, 2)}, "has to rise"),

@@ -30,8 +30,8 @@ class GeneratorSettings:
     Args:
         seed: Of the whole sequence.
         families: Names of families; empty for all.
-        max_depth: Most steps of a program, 1 or 2.
-        composed_share: Share of tasks with two steps.
+        max_depth: Most steps of a program, 1 to 3.
+        composed_share: Chance of a further step after each, where `max_depth` allows it.
         max_side: Largest height and width of an input.
         pairs: Lowest and highest number of demonstrations.
     """
@@ -45,8 +45,8 @@ class GeneratorSettings:
 
     def __post_init__(self) -> None:
         problems = []
-        if self.max_depth not in (1, 2):
-            problems.append(f"`max_depth` is {self.max_depth}, but has to be 1 or 2")
+        if self.max_depth not in (1, 2, 3):
+            problems.append(f"`max_depth` is {self.max_depth}, but has to be 1, 2 or 3")
         if not 0 <= self.composed_share <= 1:
             problems.append(f"`composed_share` is {self.composed_share}, but has to be in [0, 1]")
         if not 3 <= self.max_side <= 30:
