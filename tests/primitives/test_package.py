@@ -194,6 +194,7 @@ def test_lists_and_wider_integers_give_the_same_result(name: str) -> None:
 @pytest.mark.parametrize("colour", [-1, 10])
 def test_colours_outside_0_to_9_are_refused(name: str, colour: int) -> None:
     arguments: dict[str, Any] = {"grid": [[0, 0, 0], [1, 0, 1], [1, 1, 1]], "n": 2, "height": 2, "width": 2}
+    arguments |= {"a": 1, "i": 0}
     names = inspect.signature(FUNCTIONS[name]).parameters
     with pytest.raises(ValueError, match="colours are 0 to 9"):
         FUNCTIONS[name](**{key: arguments[key] for key in names if key != "c"}, c=colour)

@@ -1,5 +1,6 @@
 """The synthetic families: what a task does, and on which scenes."""
 
+from arcgym.data.synthetic.families_more import FAMILIES_MORE
 from arcgym.data.synthetic.family import ANY, OBJECTS, PICTURE, Family, coloured, plain
 
 _GEOMETRY = [
@@ -121,5 +122,6 @@ FAMILIES: dict[str, Family] = {
     for family in (
         *(*_GEOMETRY, *_CROPPING, *_COLOURS, *_OBJECTS, *_LINES, *_GRAVITY, *_SYMMETRY, *_LOGIC),
         *_COUNTING,
+        *FAMILIES_MORE,
     )
 }

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from arcgym.data.synthetic.scene_parts import Scene, blank, blob, draw, draw_one, place, shape
+from arcgym.data.synthetic.scenes_more import SCENES_MORE
 
 
 def dense(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
@@ -200,5 +201,6 @@ SCENES: dict[str, Scene] = {
     for scene in (
         *(dense, square, sparse, noise, rectangles, blobs, one_blob, speckled, frames, boxed, lines, seeds),
         *(point_pairs, halves, panels, blocks, regular_blocks, tiled, half_symmetric),
+        *SCENES_MORE,
     )
 }

@@ -25,7 +25,8 @@ from arcgym.data.tasks import Pair, Task
 from arcgym.errors import TaskError
 from arcgym.grids import Grid
 
-_ATTEMPTS = 2000
+_ATTEMPTS = 4000
+_DONORS_PER_PROGRAM = 8
 _EVALUATED = (("arc-agi-1", "train"), ("arc-agi-1", "evaluation"), ("arc-agi-2", "evaluation"))
 _INKS = np.arange(1, 10)
 
@@ -78,13 +79,14 @@ def transplant_tasks(
 def _one_task(index: int, seed: int, donors: Sequence[Task], depths: Sequence[float], pairs: tuple[int, int]) -> Task:
     rng = np.random.default_rng((seed, index))
     families = list(FAMILIES.values())
-    for _ in range(_ATTEMPTS):
+    chosen: list[Family] = []
+    for attempt in range(_ATTEMPTS):
+        if attempt % _DONORS_PER_PROGRAM == 0:  # else rules that few inputs show would be rare
+            depth = 1 + int(rng.choice(len(depths), p=depths))
+            chosen = [families[int(rng.integers(len(families)))] for _ in range(depth)]
         donor = donors[int(rng.integers(len(donors)))]
         shown = int(rng.integers(pairs[0], pairs[1] + 1))
         examples = _disguise(rng, donor)[: shown + 1]
-        chosen = [
-            families[int(rng.integers(len(families)))] for _ in range(1 + int(rng.choice(len(depths), p=depths)))
-        ]
         made = _answer(rng, examples, chosen)
         if made is None:
             continue
