@@ -8,7 +8,7 @@ in Python, but a file that holds them was written by mistake, and a program that
 
 import reprlib
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ PALETTE: tuple[str, ...] = (
 )
 LINE_COLOUR = "#555555"  # between cells: told apart from black (0) and from grey (5)
 
+_COLOURS = bytes(range(NUM_COLOURS))
 _SIDE_RULE = f"a grid has 1 to {MAX_SIDE} rows and 1 to {MAX_SIDE} columns"
 _COLOUR_RULE = f"a colour is a whole number from 0 to {NUM_COLOURS - 1}"
 
@@ -155,19 +156,20 @@ def _plain_grid(value: object) -> Grid | None:
 
     The common case, without a Python loop over the cells: `bytes` refuses what is no integer or above 255.
     """
-    if type(value) is not list or not 1 <= len(value) <= MAX_SIDE:
+    if type(value) is not list or not 1 <= len(value) <= MAX_SIDE or set(map(type, value)) != {list}:
         return None
     rows: list[list[int]] = value
-    if type(rows[0]) is not list or not 1 <= len(rows[0]) <= MAX_SIDE:
-        return None
     width = len(rows[0])
-    if any(type(row) is not list or len(row) != width or set(map(type, row)) != {int} for row in rows):
+    if not 1 <= width <= MAX_SIDE or set(map(len, rows)) != {width}:
+        return None
+    flat = [*chain.from_iterable(rows)]
+    if set(map(type, flat)) != {int}:  # `bytes` takes booleans too
         return None
     try:
-        cells = b"".join(map(bytes, rows))
+        cells = bytes(flat)
     except ValueError:
         return None
-    return np.frombuffer(cells, np.int8).reshape(len(rows), width) if max(cells) < NUM_COLOURS else None
+    return None if cells.translate(None, _COLOURS) else np.frombuffer(cells, np.int8).reshape(len(rows), width)
 
 
 def _is_frozen(array: np.ndarray) -> bool:
@@ -178,6 +180,8 @@ def _is_frozen(array: np.ndarray) -> bool:
 
 def _array_problems(array: np.ndarray) -> list[str]:
     """`grid_problems` of an array, without a Python loop over the cells of a good one."""
+    if _is_good_array(array):
+        return []
     if array.ndim != 2:
         return [f"an array of {array.ndim} dimensions is not a grid; give it 2: rows and columns"]
     if not np.issubdtype(array.dtype, np.integer):
@@ -187,6 +191,17 @@ def _array_problems(array: np.ndarray) -> list[str]:
         problems.append(f"{array.shape[0]} rows by {array.shape[1]} columns; {_SIDE_RULE}")
     bad_cells = np.argwhere((array < 0) | (array >= NUM_COLOURS)).tolist()
     return problems + [f"row {r}, column {c}: {array[r, c]} is out of range; {_COLOUR_RULE}" for r, c in bad_cells]
+
+
+def _is_good_array(array: np.ndarray) -> bool:
+    """Whether an `int8` array is a grid, which is seen at once: below 0 is above 127 without sign."""
+    return (
+        array.dtype == np.int8
+        and array.ndim == 2
+        and 1 <= array.shape[0] <= MAX_SIDE
+        and 1 <= array.shape[1] <= MAX_SIDE
+        and bool(array.view(np.uint8).max() < NUM_COLOURS)
+    )
 
 
 def _rows_problems(rows: Sequence[object]) -> Iterator[str]:

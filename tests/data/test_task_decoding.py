@@ -2,6 +2,8 @@ import copy
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arcgym.data import Task, TaskLoader
 from arcgym.data.decoding import Reading, decode_challenges, decode_lines, decode_task, parse_json
@@ -125,14 +127,47 @@ def test_the_same_mutation_has_its_place_in_a_line_and_in_a_challenge(mutate, ex
     assert len(lines) == len(challenges)
 
 
+KEYS = st.sampled_from(["train", "a", "b:", 'c"', 'd" :', "é"])
+VALUES = st.recursive(
+    st.integers(0, 9) | st.sampled_from(["", ':"a":', '\\": ']),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=4).map(tuple),
+    max_leaves=12,
+)
+
+
+def as_text(value, space):
+    """JSON of a value whose objects are tuples of keys and values, and may so hold a key twice."""
+    if isinstance(value, tuple):
+        items = [f"{json.dumps(key)}{space}:{space}{as_text(inner, space)}" for key, inner in value]
+        return "{" + ",".join(items) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(as_text(inner, space) for inner in value) + "]"
+    return json.dumps(value)
+
+
+def num_repeated(value):
+    if isinstance(value, tuple):
+        keys = [key for key, _ in value]
+        return len({key for key in keys if keys.count(key) > 1}) + sum(num_repeated(inner) for _, inner in value)
+    return sum(map(num_repeated, value)) if isinstance(value, list) else 0
+
+
+@given(VALUES, st.sampled_from(["", " ", "\n"]))
+def test_a_key_that_appears_twice_is_found_wherever_it_is(value, space):
+    text = as_text(value, space)
+    decoded, problems = parse_json(text.encode())
+    assert decoded == json.loads(text)
+    assert len(problems) == num_repeated(value)
+
+
 @pytest.mark.parametrize(
     ("num_train", "num_test", "expected"),
     [(4, 1, (4, 1)), (2, 3, (2, 3)), (100, 1, (6, 1)), (100, 100, (1, 6)), (6, 1, (6, 1)), (1, 1, (1, 1))],
 )
 def test_the_first_examples_are_shown_and_the_next_are_asked(num_train, num_test, expected):
-    obj = decode_task(json.dumps(EXAMPLES).encode(), "a", Reading(num_train, num_test)).entries[0].obj
-    assert (len(obj["train"]), len(obj["test"])) == expected
-    assert obj["train"] + obj["test"] == EXAMPLES[: sum(expected)]
+    pairs = decode_task(json.dumps(EXAMPLES).encode(), "a", Reading(num_train, num_test)).entries[0].pairs
+    assert (len(pairs.train), len(pairs.test)) == expected
+    assert [pair.to_dict() for pair in pairs.train + pairs.test] == EXAMPLES[: sum(expected)]
 
 
 def test_examples_beyond_those_used_are_checked_too():
@@ -143,6 +178,10 @@ def test_examples_beyond_those_used_are_checked_too():
     ]
 
 
+def as_dict(pairs):
+    return {"train": [pair.to_dict() for pair in pairs.train], "test": [pair.to_dict() for pair in pairs.test]}
+
+
 CHALLENGES = {"a": {**GOOD, "test": [{"input": [[0, 1]]}, {"input": [[3]]}]}, "b": GOOD}
 SOLUTIONS = {"a": [[[2]], [[4, 4]]], "b": [[[2]], [[4, 4]]]}
 
@@ -150,9 +189,9 @@ SOLUTIONS = {"a": [[[2]], [[4, 4]]], "b": [[[2]], [[4, 4]]]}
 def test_solutions_fill_the_challenges():
     decoded = decode_challenges(json.dumps(CHALLENGES).encode(), json.dumps(SOLUTIONS).encode(), Reading())
     assert decoded.problems == decoded.solution_problems == []
-    assert [(entry.task_id, entry.obj) for entry in decoded.entries] == [("a", GOOD), ("b", GOOD)]
+    assert [(entry.task_id, as_dict(entry.pairs)) for entry in decoded.entries] == [("a", GOOD), ("b", GOOD)]
     alone = decode_challenges(json.dumps(CHALLENGES).encode(), None, Reading()).entries[0]
-    assert (alone.obj, alone.problems) == (CHALLENGES["a"], [])
+    assert (as_dict(alone.pairs), alone.problems) == (CHALLENGES["a"], [])
 
 
 @pytest.mark.parametrize(
@@ -191,6 +230,15 @@ def test_lines_carry_names_families_and_programs():
         ("7", {}, []),
         ("n", {}, []),
     ]
+
+
+def test_tasks_know_their_family_from_their_line_or_else_from_their_folder(tmp_path):
+    (tmp_path / "Concept").mkdir()
+    (tmp_path / "Concept" / "a.json").write_text(json.dumps(GOOD))
+    lines = [{"task_id": "b", **GOOD}, {"task_id": "c", "family": "f", "program": "p", **GOOD}]
+    (tmp_path / "Concept" / "more.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    known = [(task.task_id, task.family, task.program) for task in TaskLoader().load(tmp_path)]
+    assert known == [("a", "Concept", ""), ("b", "Concept", ""), ("c", "f", "p")]
 
 
 def test_problems_in_lines_have_the_number_of_the_line():
