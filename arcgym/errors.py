@@ -3,6 +3,7 @@
     ArcGymError
     ├── ConfigError      a setting is missing, unknown, of the wrong type or in conflict with another
     ├── TaskError        a task, a grid or a file of tasks is not what ARC tasks look like
+    ├── ProgramError     a program was handed to where only those belong that compile
     ├── SandboxError     the sandbox cannot start or cannot keep its promises on this machine
     ├── GenerationError  the policy cannot be loaded or cannot generate
     ├── CheckpointError  a checkpoint is torn, foreign or incomplete
@@ -23,6 +24,10 @@ class ConfigError(ArcGymError):
 
 class TaskError(ArcGymError):
     """A task, a grid or a task file is malformed, or does not fit where it is wanted."""
+
+
+class ProgramError(ArcGymError):
+    """A program does not compile, and so has no normal form and no identity."""
 
 
 class SandboxError(ArcGymError):

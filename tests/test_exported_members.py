@@ -18,6 +18,8 @@ LEVELS_0_TO_2 = (
     "arcgym.programs",
     "arcgym.sandbox",
     "arcgym.rewards",
+    "arcgym.solutions",
+    "arcgym.selfplay",
     "arcgym.cli",
 )
 

@@ -1,46 +1,61 @@
 """Solving tasks: sample programs, run each distinct one once, rank them, and vote on two attempts per test input.
 
-First version: independent samples, no repair, no augmented views. A task that cannot be tried is reported as unsolved
-with the reason, never left out. Expected test outputs are not read here: a solution is the same with and without them.
+What is drawn for a task is decided by its `TaskSearch`, round by round; the solver generates and runs the rounds of
+all tasks together. Neither the answers of a task nor its programs depend on the other tasks, unless a limit in seconds
+does. A task that cannot be tried is reported as unsolved with the reason, never left out. Expected test outputs are
+not read here: a solution is the same with and without them.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from arcgym.data.formatting import TaskFormatter
-from arcgym.data.tasks import Pair, Task
-from arcgym.errors import TaskError
-from arcgym.grids import Grid, grids_equal
-from arcgym.inference.voting import Candidate, choose_attempts, rank_candidates
-from arcgym.models.sampling import SamplingConfig, sample_texts
+from arcgym.data.formatting import Prompt, TaskFormatter
+from arcgym.data.tasks import Task
+from arcgym.errors import ConfigError, TaskError
+from arcgym.inference.backends import Backend, RolloutBackend
+from arcgym.inference.config import REPAIR, Draw, SearchConfig, Stage, plan
+from arcgym.inference.journal import Known, ProgramJournal, Row
+from arcgym.inference.repair import repair_prompt
+from arcgym.inference.search import TaskSearch, TaskSolution, make_views, without_outputs
+from arcgym.models.sampling import Completion, Request, SamplingConfig
 from arcgym.programs import extract_program
 from arcgym.rewards import run_programs
 from arcgym.sandbox import CodeSandbox, ExecutionResult
 
+_CHUNK_BATCHES = 4  # generated between two looks at the clock, and lost when the process is killed
+_NOTHING = Known({}, "")
 
-@dataclass(frozen=True, eq=False)
-class TaskSolution:
-    """What the solver has to say about one task.
 
-    Args:
-        task_id: The task's name.
-        candidates: The distinct programs, best first.
-        attempts: Per test input at most two distinct grids, best first.
-        num_samples: Completions drawn; 0 when the task could not be tried.
-        num_without_program: How many of them held no program.
-        reason: Why the task could not be tried; empty when it was.
+class Progress(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        tasks: Tasks in all.
+        finished: Tasks whose search has ended, or that cannot be tried.
+        fitting: Tasks with a program that fits every demonstration.
+        programs: Completions so far.
+        seconds: Since the start of this process's part of the run.
     """
 
-    task_id: str
-    candidates: tuple[Candidate, ...]
-    attempts: tuple[tuple[Grid, ...], ...]
-    num_samples: int
-    num_without_program: int
-    reason: str = ""
+    tasks: int
+    finished: int
+    fitting: int
+    programs: int
+    seconds: float
+
+
+class _Job(NamedTuple):
+    """A draw of a task, ready to be generated."""
+
+    search: TaskSearch
+    draw: Draw
+    request: Request
 
 
 class Solver:
@@ -48,10 +63,11 @@ class Solver:
 
     Args:
         model: A causal LM. Its weights, its training mode and the global random state are the same after solving.
+            `None` with a backend that has its own.
         tokenizer: The model's.
         sandbox: Runs the programs. Stays the caller's: it is not closed here.
         formatter: Writes the prompts, within its budget.
-        num_samples: Completions per task.
+        num_samples: Completions per task, repairs not counted.
         temperature: Divides the logits; 0 means greedy and needs `num_samples=1`.
         top_p: Nucleus probability, in (0, 1].
         max_new_tokens: Longest completion, in tokens.
@@ -59,14 +75,16 @@ class Solver:
         seed: The same seed gives the same completions, whatever the batch size and the other tasks.
         top_k: Sample from this many most likely tokens; 0 for all.
         min_p: Sample from tokens at least this likely, relative to the most likely one; 0 for all.
+        search: Schedule of strategies, rounds, views, repairs and limits; independent samples by default.
+        backend: What generates; by default the model, by arcgym's rollout.
 
     Raises:
-        ConfigError: A setting is out of range.
+        ConfigError: A setting is out of range, or there is neither a model nor a backend.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | None,
         tokenizer: PreTrainedTokenizerBase,
         sandbox: CodeSandbox,
         formatter: TaskFormatter,
@@ -79,56 +97,69 @@ class Solver:
         seed: int = 0,
         top_k: int = 0,
         min_p: float = 0.0,
+        search: SearchConfig | None = None,
+        backend: Backend | None = None,
     ) -> None:
-        self.model = model
+        self._model = model
         self.tokenizer = tokenizer
         self.sandbox = sandbox
         self.formatter = formatter
         self.sampling = SamplingConfig(num_samples, temperature, top_p, max_new_tokens, batch_size, seed, top_k, min_p)
+        self.search = search or SearchConfig()
+        self.stages = self.search.stages(self.sampling)
+        plan(self.stages, self.search.views, num_samples, self.search.round_size)  # refuses what cannot be divided
+        if backend is None and model is None:
+            raise ConfigError("There is neither a `model` nor a `backend` to generate with. Pass one.")
+        self.backend: Backend = backend or RolloutBackend(self.model, tokenizer, self.sampling)
 
-    def solve(self, tasks: Sequence[Task]) -> list[TaskSolution]:
-        """Solve tasks in one batch.
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model.
+
+        Raises:
+            ConfigError: The backend has its own.
+        """
+        if self._model is None:
+            raise ConfigError("This solver has no model of its own: its backend generates elsewhere.")
+        return self._model
+
+    def solve(
+        self,
+        tasks: Sequence[Task],
+        *,
+        journal: ProgramJournal | None = None,
+        report: Callable[[Progress], None] | None = None,
+    ) -> list[TaskSolution]:
+        """Solve tasks together.
 
         Args:
             tasks: Any number; test outputs may be missing and are not read.
+            journal: Where every program is kept. Programs that it has already are not generated again, and the
+                solutions are those of a run that was never stopped.
+            report: Called when something was generated.
 
         Returns:
             One solution per task, in order.
 
         Raises:
-            GenerationError: The tokenizer cannot end or pad a completion.
+            GenerationError: The tokenizer cannot end or pad a completion, or the backend fails.
+            ConfigError: The journal is of another run.
         """
-        prompts: dict[int, list[int]] = {}
-        reasons: dict[int, str] = {}
-        for index, task in enumerate(tasks):
-            try:
-                prompts[index] = self._encode(task)
-            except TaskError as exc:
-                reasons[index] = str(exc)
-        texts = sample_texts(
-            self.model,
-            self.tokenizer,
-            list(prompts.values()),
-            [_sampling_name(tasks[index]) for index in prompts],
-            self.sampling,
-        )
-        sampled = dict(zip(prompts, texts, strict=True))
-        programs = {
-            index: Counter(program for text in completions if (program := extract_program(text)) is not None)
-            for index, completions in sampled.items()
-        }
-        candidates = self._run(tasks, programs)
-        return [
-            self._solution(task, candidates.get(index, []), reasons.get(index, "")) for index, task in enumerate(tasks)
-        ]
+        run = _Run(self, [self._begin(task) for task in tasks], journal, report)
+        with journal if journal is not None else nullcontext():
+            run.finish()
+        return [search.solution() for search in run.searches]
 
-    def _encode(self, task: Task) -> list[int]:
-        """Tokenise the task's prompt as TRL does in training.
+    def encode(self, task: Task, prompt: Prompt) -> list[int]:
+        """Tokenise a prompt as TRL does in training.
+
+        Args:
+            task: Whose prompt it is.
+            prompt: Text or messages.
 
         Raises:
-            TaskError: The prompt fits neither the formatter's budget nor the model's context.
+            TaskError: It does not fit into the backend's context.
         """
-        prompt = self.formatter.format(task).prompt
         encoded: Any = (
             self.tokenizer(prompt)
             if isinstance(prompt, str)
@@ -137,8 +168,7 @@ class Solver:
             )
         )
         ids: list[int] = encoded["input_ids"]
-        # Models without a fixed context, such as recurrent ones, do not state one.
-        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        context = self.backend.context
         if context is not None and len(ids) + self.sampling.max_new_tokens > context:
             raise TaskError(
                 f"task {task.task_id!r} takes {len(ids)} tokens and {self.sampling.max_new_tokens} for the program, "
@@ -146,43 +176,204 @@ class Solver:
             )
         return ids
 
-    def _run(self, tasks: Sequence[Task], programs: dict[int, Counter[str]]) -> dict[int, list[Candidate]]:
-        """Run each distinct program of each task once, on all its inputs."""
-        jobs = [(index, program) for index, counts in programs.items() for program in counts]
+    def stage(self, draw: Draw) -> Stage:
+        """Return how a draw is generated; repairs like the schedule's first stage that samples."""
+        if draw.stage != REPAIR:
+            return self.stages[draw.stage]
+        return next((stage for stage in self.stages if stage.strategy == "sample"), Stage("sample"))
+
+    def _begin(self, task: Task) -> TaskSearch:
+        """Make a task's search; views that do not fit are left out, and their samples go to the others."""
+        views, reason = [], ""
+        for view in make_views(task, self.search, self.sampling.seed):
+            try:
+                ids = self.encode(view.task, self.formatter.format(view.task).prompt)
+                views.append(view._replace(ids=ids))
+            except TaskError as exc:
+                reason = reason or str(exc)
+                if not views:  # the task itself: its views are as long
+                    break
+        rounds = plan(self.stages, len(views), self.sampling.num_samples, self.search.round_size) if views else []
+        return TaskSearch(
+            task,
+            views,
+            rounds,
+            self.search,
+            self.sampling.seed,
+            without_outputs(Task(task.task_id, task.train, task.test)).content_hash,
+            self.sampling.max_new_tokens,
+            "" if views else reason,
+        )
+
+
+class _Run:
+    """One call of `Solver.solve`."""
+
+    def __init__(
+        self,
+        solver: Solver,
+        searches: list[TaskSearch],
+        journal: ProgramJournal | None,
+        report: Callable[[Progress], None] | None,
+    ) -> None:
+        self.solver = solver
+        self.searches = searches
+        self._journal = journal
+        self._report = report
+        self._started = time.monotonic()
+        self._known: Mapping[str, Known] = {}
+        if journal is not None:
+            settings = {"sampling": asdict(solver.sampling), "search": asdict(solver.search)}
+            del settings["sampling"]["batch_size"]  # which changes nothing
+            del settings["search"]["time_budget"]  # of which a run that goes on has another one
+            self._known = journal.open(settings)
+
+    def finish(self) -> None:
+        """Go through the rounds until every search has ended, or the time has."""
+        active = self.searches
+        while active:
+            rounds = [(search, draws) for search in active if (draws := self._next_round(search))]
+            began = time.monotonic()
+            if not self._do(rounds):
+                for search, _ in rounds:
+                    search.ended = "time"
+                return
+            for search, _ in rounds:
+                search.seconds += (time.monotonic() - began) / len(rounds)
+            active = [search for search, _ in rounds]
+
+    def _next_round(self, search: TaskSearch) -> list[Draw]:
+        """Ask a search what to draw; write down its end."""
+        known = self._known.get(_key(search), _NOTHING)
+        if known.ended and search.num_samples >= len(known.rows):
+            search.ended = known.ended  # which may have been by the clock
+        draws = search.next_round()
+        if search.ended and not known.ended and self._journal is not None:
+            self._journal.end(_key(search), search.task.task_id, search.ended)
+        return draws
+
+    def _do(self, rounds: Sequence[tuple[TaskSearch, list[Draw]]]) -> bool:
+        """Generate and run a round of several tasks; return whether there was time for it."""
+        missing: dict[Stage, list[_Job]] = defaultdict(list)
+        for search, draws in rounds:
+            known = self._known.get(_key(search), _NOTHING)
+            for draw in draws:
+                rows = known.draw(draw)
+                if None in rows:
+                    if (job := self._job(search, draw)) is not None:
+                        missing[self.solver.stage(draw)].append(job)
+                else:
+                    for row in rows:
+                        if row is not None:
+                            search.add(row, row.result or known.result(row))
+        for stage, jobs in missing.items():
+            for chunk in self._chunks(jobs):
+                if self._is_late():
+                    return False
+                self._generate(stage, chunk)
+        return True
+
+    def _job(self, search: TaskSearch, draw: Draw) -> _Job | None:
+        """Prepare a draw; nothing for a repair whose prompt has become too long."""
+        view = search.views[draw.view]
+        ids = view.ids
+        if draw.parent:
+            parent = search.tried[draw.view, draw.parent]
+            try:
+                prompt = repair_prompt(self.solver.formatter, view.task, parent.program, parent.result)
+                ids = self.solver.encode(view.task, prompt)
+            except TaskError:
+                parent.repairs += 1  # or it would be chosen again and again
+                return None
+        return _Job(search, draw, Request(ids, _draw_name(search, draw), draw.first, draw.num))
+
+    def _chunks(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+        """Divide jobs; neighbours in length come together, the longest first, so that memory fails early."""
+        size = _CHUNK_BATCHES * self.solver.sampling.batch_size
+        chunk: list[_Job] = []
+        for job in sorted(jobs, key=lambda job: -len(job.request.prompt)):
+            if chunk and sum(other.draw.num for other in chunk) + job.draw.num > size:
+                yield chunk
+                chunk = []
+            chunk.append(job)
+        if chunk:
+            yield chunk
+
+    def _generate(self, stage: Stage, jobs: Sequence[_Job]) -> None:
+        completions = self.solver.backend.generate([job.request for job in jobs], stage)
+        rows = [list(self._rows(job, texts)) for job, texts in zip(jobs, completions, strict=True)]
+        results = self._execute(jobs, rows)
+        for job, drawn in zip(jobs, rows, strict=True):
+            search, new = job.search, []
+            kept = self._known.get(_key(search), _NOTHING).rows
+            for row in drawn:
+                is_first = row.program is not None and (row.view, row.program) not in search.tried
+                full = row._replace(result=results[id(search), row.view, row.program]) if is_first else row
+                search.add(full, full.result)
+                if row.place not in kept:
+                    new.append(full)
+            if self._journal is not None:
+                views = [view.name for view in search.views]
+                self._journal.append(_key(search), search.task.task_id, new, views)
+        self._tell()
+
+    def _rows(self, job: _Job, completions: Sequence[Completion]) -> Iterator[Row]:
+        """Turn completions into rows; those that the journal has stay what they were."""
+        kept = self._known.get(_key(job.search), _NOTHING).draw(job.draw)
+        for offset, (completion, row) in enumerate(zip(completions, kept, strict=True)):
+            yield row or Row(
+                job.draw.stage,
+                job.draw.view,
+                job.draw.first + offset,
+                extract_program(completion.text),
+                completion.num_tokens,
+                completion.log_prob,
+                job.draw.parent,
+            )
+
+    def _execute(
+        self, jobs: Sequence[_Job], rows: Sequence[Sequence[Row]]
+    ) -> dict[tuple[int, int, str | None], ExecutionResult]:
+        """Run each program that is new to its task's view, once; return results by search, view and program."""
+        wanted: dict[tuple[int, int, str], TaskSearch] = {}
+        for job, drawn in zip(jobs, rows, strict=True):
+            for row in drawn:
+                if row.program is not None and (row.view, row.program) not in job.search.tried:
+                    wanted.setdefault((id(job.search), row.view, row.program), job.search)
         results = run_programs(
-            self.sandbox,
-            [program for _, program in jobs],
-            [[pair.input for pair in (*tasks[index].train, *tasks[index].test)] for index, _ in jobs],
+            self.solver.sandbox,
+            [program for _, _, program in wanted],
+            [search.inputs(view) for (_, view, _), search in wanted.items()],
         )
-        candidates: dict[int, list[Candidate]] = {index: [] for index in programs}
-        for (index, program), result in zip(jobs, results, strict=True):
-            candidates[index].append(_candidate(tasks[index], program, programs[index][program], result))
-        return candidates
+        return dict(zip(wanted, results, strict=True))
 
-    def _solution(self, task: Task, candidates: list[Candidate], reason: str) -> TaskSolution:
-        num_samples = 0 if reason else self.sampling.num_samples
-        return TaskSolution(
-            task_id=task.task_id,
-            candidates=rank_candidates(candidates),
-            attempts=choose_attempts(candidates, len(task.test)),
-            num_samples=num_samples,
-            num_without_program=num_samples - sum(candidate.count for candidate in candidates),
-            reason=reason,
+    def _is_late(self) -> bool:
+        budget = self.solver.search.time_budget
+        return budget > 0 and time.monotonic() - self._started >= budget
+
+    def _tell(self) -> None:
+        if self._report is None:
+            return
+        self._report(
+            Progress(
+                len(self.searches),
+                sum(bool(search.ended or search.reason) for search in self.searches),
+                sum(search.is_solved() for search in self.searches),
+                sum(search.num_samples for search in self.searches),
+                time.monotonic() - self._started,
+            )
         )
 
 
-def _sampling_name(task: Task) -> str:
-    """Name the task for the random draws, without its test outputs: knowing them must change nothing."""
-    return Task(task.task_id, task.train, tuple(Pair(pair.input, None) for pair in task.test)).content_hash
+def _key(search: TaskSearch) -> str:
+    return f"{search.task.task_id} {search.name}"
 
 
-def _candidate(task: Task, program: str, count: int, result: ExecutionResult) -> Candidate:
-    on_train, on_test = result.outputs[: len(task.train)], result.outputs[len(task.train) :]
-    return Candidate(
-        program=program,
-        count=count,
-        status=result.status,
-        train_passed=sum(grids_equal(output, pair.output) for output, pair in zip(on_train, task.train, strict=True)),
-        train_total=len(task.train),
-        outputs=on_test,
-    )
+def _draw_name(search: TaskSearch, draw: Draw) -> str:
+    """Name a draw for its random numbers; the first stage on the task itself has the task's own name."""
+    parts = [search.name]
+    if draw.view:
+        parts.append(search.views[draw.view].name)
+    if draw.stage:
+        parts.append(f"stage {draw.stage}")
+    return "\0".join([*parts, draw.parent] if draw.parent else parts)

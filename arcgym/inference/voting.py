@@ -5,9 +5,11 @@ not make one answer. Answers of programs that fit more train pairs come first; a
 Expected outputs of test inputs are not known here.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from arcgym.grids import Grid, grids_equal
 from arcgym.sandbox import Status
@@ -25,7 +27,10 @@ class Candidate:
         status: How it ended on the train and test inputs together.
         train_passed: Number of train pairs it reproduces.
         train_total: Number of train pairs of the task.
-        outputs: Its answer to each test input; `None` where it gave none.
+        outputs: Its answer to each test input of the task; `None` where it gave none.
+        log_prob: Of the most probable completion that it was in, in nats; `None` when unknown.
+        view: Name of the view of the task that it is a program for, from which `parse_augmentation` makes the way
+            there and back; `outputs` have come back.
     """
 
     program: str
@@ -34,6 +39,8 @@ class Candidate:
     train_passed: int
     train_total: int
     outputs: tuple[Grid | None, ...]
+    log_prob: float | None = None
+    view: str = "identity"
 
     @property
     def is_train_fit(self) -> bool:
@@ -46,11 +53,14 @@ class _Answer:
     """One joint answer to all test inputs, and what speaks for it."""
 
     outputs: tuple[Grid | None, ...]
-    key: tuple[int, float, int, int, str]
+    key: tuple[Any, ...]
 
 
 def rank_candidates(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Sort candidates, best first: by train pairs passed, count, brevity and text, so that the order is total."""
+    """Sort candidates, best first, in a total order.
+
+    By train pairs passed, count, brevity, log-probability, text and view.
+    """
     return tuple(sorted(candidates, key=_candidate_key))
 
 
@@ -58,8 +68,8 @@ def choose_attempts(candidates: Iterable[Candidate], num_test: int) -> tuple[tup
     """Vote over joint answers and give the two best distinct grids for each test input.
 
     An answer is ranked by the most train pairs that any of its programs passes, then by its votes
-    Σ count · train_passed / train_total, then by Σ count, then by the length and text of its best program. Attempt 1
-    is the best answer; attempt 2 is, input by input, the best answer that differs there.
+    Σ count · train_passed / train_total, then by Σ count, then by the length, log-probability and text of its best
+    program. Attempt 1 is the best answer; attempt 2 is, input by input, the best answer that differs there.
 
     Args:
         candidates: In any order; those without any output do not vote.
@@ -72,26 +82,34 @@ def choose_attempts(candidates: Iterable[Candidate], num_test: int) -> tuple[tup
     return tuple(_distinct(outputs[index] for outputs in answers) for index in range(num_test))
 
 
-def _candidate_key(candidate: Candidate) -> tuple[int, int, int, str]:
-    return -candidate.train_passed, -candidate.count, len(candidate.program), candidate.program
+def answer_key(outputs: Sequence[Grid | None]) -> Hashable:
+    """Return something that is equal for equal answers to all test inputs."""
+    return tuple(None if output is None else (output.shape, output.tobytes()) for output in outputs)
+
+
+def _candidate_key(candidate: Candidate) -> tuple[Any, ...]:
+    return -candidate.train_passed, -candidate.count, *_preference(candidate)
+
+
+def _preference(candidate: Candidate) -> tuple[Any, ...]:
+    """Among equals: the shorter one, then the more probable one."""
+    # Rounded, since the last digits of a log-probability depend on what was computed together
+    surprise = math.inf if candidate.log_prob is None else round(-candidate.log_prob, 3)
+    return len(candidate.program), surprise, candidate.program, candidate.view
 
 
 def _ranked_answers(candidates: Iterable[Candidate]) -> list[_Answer]:
     supporters = defaultdict(list)
     for candidate in rank_candidates(candidates):
         if any(output is not None for output in candidate.outputs):
-            supporters[_identity(candidate.outputs)].append(candidate)
+            supporters[answer_key(candidate.outputs)].append(candidate)
     answers = []
     for group in supporters.values():
         best = group[0]
         votes = sum(member.count * member.train_passed / member.train_total for member in group)
         count = sum(member.count for member in group)
-        answers.append(_Answer(best.outputs, (-best.train_passed, -votes, -count, len(best.program), best.program)))
+        answers.append(_Answer(best.outputs, (-best.train_passed, -votes, -count, *_preference(best))))
     return sorted(answers, key=lambda answer: answer.key)
-
-
-def _identity(outputs: Sequence[Grid | None]) -> tuple[tuple[tuple[int, ...], bytes] | None, ...]:
-    return tuple(None if output is None else (output.shape, output.tobytes()) for output in outputs)
 
 
 def _distinct(grids: Iterable[Grid | None]) -> tuple[Grid, ...]:

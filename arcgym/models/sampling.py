@@ -7,6 +7,7 @@ to rounding in the model; the global generators are neither read nor moved.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,11 @@ from transformers import (
 )
 
 from arcgym.errors import ConfigError, GenerationError
-from arcgym.models.decoding import GumbelNoise, Policy, sample_tokens, why_not
+from arcgym.models.decoding import GumbelNoise, Policy, RowProcessor, sample_tokens, why_not
+
+logger = logging.getLogger(__name__)
+
+_OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
 
 Logits = Float[Tensor, "row vocabulary"]
 Probabilities = Float[Tensor, "row vocabulary"]
@@ -78,11 +83,54 @@ class SamplingConfig:
             raise ConfigError("; ".join(problems) + ".")
 
 
-class _Row(NamedTuple):
-    """One completion to be generated."""
+class Request(NamedTuple):
+    """Completions of one prompt that are to be generated.
 
-    prompt: int
-    sample: int
+    Args:
+        prompt: Token ids, 1 or more.
+        name: What the random draws depend on, besides the seed and the number of the sample.
+        first: Number of the first sample.
+        num: How many, 1 or more.
+    """
+
+    prompt: Sequence[int]
+    name: str
+    first: int = 0
+    num: int = 1
+
+
+class Completion(NamedTuple):
+    """What a policy wrote.
+
+    Args:
+        text: Without special tokens.
+        num_tokens: Its length, the end token included.
+        log_prob: Of its tokens under the policy itself, whatever temperature they were drawn at, in nats; `None` when
+            unknown.
+    """
+
+    text: str
+    num_tokens: int
+    log_prob: float | None
+
+
+@dataclass
+class BatchLimit:
+    """How many rows are generated at once; lowered for good when memory runs out.
+
+    Args:
+        rows: 1 or more.
+    """
+
+    rows: int
+
+
+class _Row(NamedTuple):
+    """One completion to be generated: its place in the result and the number of the sample."""
+
+    request: int
+    place: int
+    number: int
 
 
 def sample_texts(
@@ -105,37 +153,129 @@ def sample_texts(
         Per prompt the completions as text, without special tokens.
 
     Raises:
-        GenerationError: The tokenizer has neither a padding nor an end token.
+        GenerationError: The tokenizer has neither a padding nor an end token, or memory does not suffice for one row.
     """
-    generation = _generation_config(model, tokenizer, config)
+    requests = [Request(prompt, name, num=config.num_samples) for prompt, name in zip(prompts, names, strict=True)]
+    completions = sample_completions(model, tokenizer, requests, config)
+    return [[completion.text for completion in samples] for samples in completions]
+
+
+def sample_completions(
+    model: Policy,
+    tokenizer: PreTrainedTokenizerBase,
+    requests: Sequence[Request],
+    config: SamplingConfig,
+    limit: BatchLimit | None = None,
+) -> list[list[Completion]]:
+    """Sample completions of prompts, each with its log-probability.
+
+    When memory runs out, the batch is halved and tried again, and no later one is larger.
+
+    Args:
+        model: A causal LM, PEFT or not; its training mode is the same afterwards.
+        tokenizer: The model's.
+        requests: What to sample; they say how many, instead of `config.num_samples`.
+        config: How to sample.
+        limit: Rows at once, instead of `config.batch_size`; remembers from call to call what fits.
+
+    Returns:
+        Per request its completions, in the order of their numbers.
+
+    Raises:
+        GenerationError: The tokenizer has neither a padding nor an end token, or memory does not suffice for one row.
+    """
+    limit = limit or BatchLimit(config.batch_size)
+    generation = generation_config(model, tokenizer, config.max_new_tokens)
     # Neighbours in length share a batch, so little is padded; the longest come first, so that memory fails early.
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    rows = [_Row(prompt, sample) for prompt in order for sample in range(config.num_samples)]
-    texts: list[list[str]] = [[""] * config.num_samples for _ in prompts]
-    with _sampling_mode(model):
+    order = sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt))
+    pending = [
+        _Row(index, place, requests[index].first + place) for index in order for place in range(requests[index].num)
+    ]
+    completed: list[list[Any]] = [[None] * request.num for request in requests]
+    with sampling_mode(model):
         # A prompt that all its samples share goes through the model once, where the model allows it.
         is_shared = not why_not(model, generation)
-        # Whole prompts, unless one has more samples than a batch has room for.
-        size = max(config.batch_size - config.batch_size % config.num_samples, config.num_samples)
-        for start in range(0, len(rows), size if is_shared else config.batch_size):
-            batch = rows[start : start + (size if is_shared else config.batch_size)]
-            seeds = [_row_seed(config.seed, names[row.prompt], row.sample) for row in batch]
-            processors = _processors(config, seeds, model.device)
-            ids = [prompts[row.prompt] for row in batch]
-            if is_shared:
-                generated: Any = sample_tokens(
-                    model, ids, generation, batch_size=config.batch_size, logits_processor=processors
-                )
-            else:
-                generated = _generate(model, ids, generation, processors)
-            completions = tokenizer.batch_decode(
-                generated,
-                skip_special_tokens=True,
-                clean_up_tokenization_spaces=False,  # it would edit the program
-            )
-            for row, text in zip(batch, completions, strict=True):
-                texts[row.prompt][row.sample] = text
-    return texts
+        while pending:
+            batch = _next_batch(pending, limit.rows)
+            try:
+                completions = _complete(model, tokenizer, requests, batch, config, generation, is_shared)
+            except (RuntimeError, MemoryError) as exc:
+                if not is_out_of_memory(exc):
+                    raise
+                if len(batch) == 1:
+                    raise GenerationError(
+                        f"memory does not suffice for one completion of a prompt of "
+                        f"{len(requests[batch[0].request].prompt)} tokens ({exc}). Lower `max_prompt_tokens` or "
+                        "`max_new_tokens`, or load the weights in a smaller type."
+                    ) from exc
+                limit.rows = len(batch) // 2
+                completions = None
+            if completions is None:  # outside of the handler, whose traceback holds on to the tensors
+                logger.warning("memory ran out with %d completions at once; going on with %d", len(batch), limit.rows)
+                if model.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            for row, completion in zip(batch, completions, strict=True):
+                completed[row.request][row.place] = completion
+            del pending[: len(batch)]
+    return completed
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Tell whether an error says that the device's or the machine's memory has run out."""
+    if isinstance(exc, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(exc, RuntimeError) and any(sign in str(exc) for sign in _OUT_OF_MEMORY)
+
+
+def _next_batch(pending: Sequence[_Row], size: int) -> list[_Row]:
+    """Take whole requests, unless the first alone has more rows than a batch has room for."""
+    batch = list(pending[:size])
+    if len(pending) > size and pending[size].request == batch[-1].request != batch[0].request:
+        return [row for row in batch if row.request != batch[-1].request]
+    return batch
+
+
+def _complete(
+    model: Policy,
+    tokenizer: PreTrainedTokenizerBase,
+    requests: Sequence[Request],
+    batch: Sequence[_Row],
+    config: SamplingConfig,
+    generation: GenerationConfig,
+    is_shared: bool,
+) -> list[Completion]:
+    """Generate the rows of one batch."""
+    seeds = [row_seed(config.seed, requests[row.request].name, row.number) for row in batch]
+    ends = torch.tensor(generation.eos_token_id, device=model.device)
+    recorder = _Recorder(_processors(config, seeds, model.device), len(batch), ends)
+    ids = [requests[row.request].prompt for row in batch]
+    processors = LogitsProcessorList([recorder])
+    if is_shared:
+        generated = sample_tokens(model, ids, generation, batch_size=len(batch), logits_processor=processors)
+    else:
+        generated = _generate(model, ids, generation, processors)
+    return completions_of(tokenizer, generated, recorder.log_probs.tolist())
+
+
+def completions_of(
+    tokenizer: PreTrainedTokenizerBase, generated: Sequence[Sequence[int]], log_probs: Sequence[float | None]
+) -> list[Completion]:
+    """Turn tokens into texts.
+
+    Args:
+        tokenizer: The model's.
+        generated: Token ids, each up to its end token.
+        log_probs: One each.
+    """
+    texts = tokenizer.batch_decode(
+        [list(ids) for ids in generated],
+        skip_special_tokens=True,
+        clean_up_tokenization_spaces=False,  # it would edit the program
+    )
+    return [
+        Completion(text, len(ids), log_prob) for text, ids, log_prob in zip(texts, generated, log_probs, strict=True)
+    ]
 
 
 def _generate(
@@ -143,12 +283,19 @@ def _generate(
     prompts: Sequence[Sequence[int]],
     generation: GenerationConfig,
     processors: LogitsProcessorList,
-) -> Tensor:
+) -> list[list[int]]:
     inputs = _left_padded(prompts, generation.pad_token_id, model.device)
     generated: Tensor = model.generate(  # type: ignore[operator]  # typed as a tensor by nn.Module's __getattr__
         **inputs, generation_config=generation, logits_processor=processors
     )
-    return generated[:, inputs["input_ids"].shape[1] :]
+    return [cut_at_end(ids, generation) for ids in generated[:, inputs["input_ids"].shape[1] :].tolist()]
+
+
+def cut_at_end(ids: list[int], generation: GenerationConfig) -> list[int]:
+    """Leave out what `generate` pads a completion with: all behind its first end token."""
+    ends = generation.eos_token_id
+    first = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+    return ids[: first + 1]
 
 
 def sampling_probabilities(scores: Logits, config: SamplingConfig) -> Probabilities:
@@ -182,14 +329,57 @@ def _warpers(config: SamplingConfig) -> LogitsProcessorList:
     return warpers
 
 
+class _Recorder(RowProcessor):
+    """Apply processors, and add up the log-probabilities that the model itself gave to what is chosen after them.
+
+    Args:
+        inner: The processors, after which the greatest score is chosen.
+        rows: Number of rows.
+        ends: End tokens.
+    """
+
+    def __init__(self, inner: LogitsProcessorList, rows: int, ends: Tensor) -> None:
+        self.log_probs = torch.zeros(rows, device=ends.device)
+        self._is_running = torch.ones(rows, dtype=torch.bool, device=ends.device)
+        self._selected = torch.arange(rows, device=ends.device)
+        self._inner = inner
+        self._ends = ends
+
+    def select_rows(self, rows: Sequence[int]) -> None:
+        """Expect scores of these rows."""
+        self._selected = torch.tensor(rows, device=self._ends.device)
+        for processor in self._inner:
+            if isinstance(processor, RowProcessor):
+                processor.select_rows(rows)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return the processors' scores, `(rows, vocabulary)`."""
+        changed: Tensor = cast(Any, self._inner)(input_ids, scores)
+        tokens = changed.argmax(dim=-1, keepdim=True)
+        gained = scores.float().log_softmax(dim=-1).gather(-1, tokens).squeeze(-1)
+        is_running = self._is_running[self._selected]
+        self.log_probs[self._selected] += torch.where(is_running, gained, 0.0)
+        self._is_running[self._selected] = is_running & ~torch.isin(tokens.squeeze(-1), self._ends)
+        return changed
+
+
 def _processors(config: SamplingConfig, seeds: Sequence[int], device: torch.device) -> LogitsProcessorList:
     if config.temperature == 0:
         return LogitsProcessorList()
     return LogitsProcessorList([*_warpers(config), GumbelNoise(seeds, device)])
 
 
-def _generation_config(model: Policy, tokenizer: PreTrainedTokenizerBase, config: SamplingConfig) -> GenerationConfig:
-    """Greedy decoding: over perturbed scores it is sampling."""
+def generation_config(model: Policy, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
+    """Build the config of greedy decoding, which over perturbed scores is sampling.
+
+    Args:
+        model: Whose own end tokens count too.
+        tokenizer: The model's.
+        max_new_tokens: Longest completion.
+
+    Raises:
+        GenerationError: The tokenizer has neither a padding nor an end token.
+    """
     own_ends = model.generation_config.eos_token_id if model.generation_config is not None else None
     ends = {tokenizer.eos_token_id, *(own_ends if isinstance(own_ends, list) else [own_ends])} - {None}
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -199,7 +389,7 @@ def _generation_config(model: Policy, tokenizer: PreTrainedTokenizerBase, config
             "with. Set `tokenizer.eos_token` and `tokenizer.pad_token` before solving."
         )
     return GenerationConfig(
-        max_new_tokens=config.max_new_tokens,
+        max_new_tokens=max_new_tokens,
         do_sample=False,
         eos_token_id=sorted(ends),
         pad_token_id=pad,
@@ -218,14 +408,14 @@ def _left_padded(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.de
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
-def _row_seed(seed: int, name: str, sample: int) -> int:
+def row_seed(seed: int, name: str, sample: int) -> int:
     """Hash to 32 bits, all that torch's CPU generator uses; neighbouring seeds must not give related streams."""
     digest = hashlib.sha256(f"{seed}\0{name}\0{sample}".encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 
 @contextmanager
-def _sampling_mode(model: Policy) -> Iterator[None]:
+def sampling_mode(model: Policy) -> Iterator[None]:
     """Evaluation mode and a neutral generation config; afterwards every sub-module is back in its own mode.
 
     `generate` fills what a config leaves open from the model's own one. A repetition penalty or suppressed tokens, as

@@ -1,18 +1,34 @@
 """The evaluator with a tiny policy and the real sandbox; records by hand, aggregates recounted from the records."""
 
+import ast
 import json
 import math
 import os
-from dataclasses import replace
+import random
+from dataclasses import fields, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from tiny_policies import FLIP, IDENTITY, PARTIAL
 
+import arcgym.evaluation
 from arcgym.data.formatting import TaskFormatter
 from arcgym.data.tasks import Task
-from arcgym.errors import TaskError
-from arcgym.evaluation import PerformanceEvaluator, pass_at_k, wilson_interval
-from arcgym.evaluation.evaluator import aggregate, dataset_hash, score_solution
+from arcgym.errors import ConfigError, TaskError
+from arcgym.evaluation import (
+    EvaluationReport,
+    PerformanceEvaluator,
+    TaskRecord,
+    aggregate,
+    dataset_hash,
+    pass_at_k,
+    remove_journal,
+    score_solution,
+    wilson_interval,
+)
+from arcgym.evaluation.records import TIMED
 from arcgym.grids import as_grid
 from arcgym.inference import Candidate, Solver, TaskSolution
 from arcgym.sandbox import Status
@@ -49,6 +65,11 @@ def report(evaluator):
     return evaluator.evaluate(TASKS, "by-hand")
 
 
+def compared(report):
+    """What the file says, but for the clock."""
+    return {name: value for name, value in report.to_dict().items() if name != "timing"}
+
+
 def test_records_are_those_of_the_tasks(report):
     mirror, same, beyond, huge = report.records
     assert [record.task_id for record in report.records] == ["mirror", "same", "beyond", "huge"]
@@ -83,17 +104,146 @@ def test_aggregates_are_recounted_from_the_records(report):
 
 def test_a_second_evaluation_differs_in_time_only(evaluator, report):
     again = evaluator.evaluate(TASKS, "by-hand")
-    timed = ("seconds", "programs_per_second")
     assert again.records == report.records
-    assert {name: value for name, value in again.aggregates.items() if name not in timed} == {
-        name: value for name, value in report.aggregates.items() if name not in timed
-    }
+    assert compared(again) == compared(report)
+    assert set(report.to_dict()["timing"]) == set(TIMED) <= set(report.aggregates)
 
 
 def test_evaluation_changes_no_weights(evaluator, taught_model):
     before = {name: tensor.clone() for name, tensor in taught_model.state_dict().items()}
     evaluator.evaluate([SAME], "same")
     assert all(tensor.equal(before[name]) for name, tensor in taught_model.state_dict().items())
+
+
+def test_evaluation_knows_neither_curriculum_nor_database():
+    imported = [
+        node.module
+        for path in Path(arcgym.evaluation.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    assert "arcgym.inference" in imported
+    assert not [name for name in imported if name.startswith(("arcgym.training", "arcgym.solutions"))]
+
+
+def test_evaluation_leaves_training_as_it_is(evaluator, taught_model):
+    taught_model.train()
+    generators = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    try:
+        evaluator.evaluate([SAME], "same")
+        assert taught_model.training
+    finally:
+        taught_model.eval()
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == generators
+
+
+def test_records_say_what_a_task_is_and_what_it_cost(report, evaluator):
+    mirror, same, beyond, huge = report.records
+    assert [record.side for record in report.records] == [3, 2, 1, 30]
+    assert {record.band for record in report.records} <= {0, 1, 2, 3}
+    tokenizer, prompt = evaluator.solver.tokenizer, evaluator.solver.formatter.format(MIRROR).prompt
+    assert mirror.tokens_in == len(tokenizer(prompt)["input_ids"])
+    # A taught program is one token
+    taught = sum(1 for _ in range(mirror.num_samples - mirror.num_without_program))
+    assert mirror.tokens_out >= taught
+    assert (huge.tokens_in, huge.tokens_out, huge.executions) == (0, 0, 0)
+    assert mirror.executions <= mirror.num_distinct
+    assert mirror.oracle == (True, True) and beyond.oracle == (False,)
+    assert mirror.predictions[0][0] == ((9, 8, 7),)
+    assert same.solving_program in (IDENTITY,) and beyond.solving_program == ""
+
+
+class Counted:
+    """A solver that counts its tasks, and can be interrupted."""
+
+    def __init__(self, solver, limit=99):
+        self.solver, self.sampling, self.limit, self.asked = solver, solver.sampling, limit, []
+
+    def solve(self, tasks):
+        if len(self.asked) + len(tasks) > self.limit:
+            raise KeyboardInterrupt
+        self.asked += [task.task_id for task in tasks]
+        return self.solver.solve(tasks)
+
+
+def test_an_evaluation_that_was_stopped_goes_on_and_gives_the_same_report(evaluator, tmp_path):
+    whole = PerformanceEvaluator(Counted(evaluator.solver)).evaluate(TASKS, "by-hand")
+    stopped = Counted(evaluator.solver, limit=2)
+    options = {"journal": tmp_path / "parts", "chunk_size": 1}
+    with pytest.raises(KeyboardInterrupt):
+        PerformanceEvaluator(stopped).evaluate(TASKS, "by-hand", **options)
+    assert stopped.asked == ["mirror", "same"]
+    with (tmp_path / "parts" / "part-0.jsonl").open("a") as file:
+        file.write('[2, {"task_id"')  # killed while it wrote
+    resumed = Counted(evaluator.solver)
+    report = PerformanceEvaluator(resumed).evaluate(TASKS, "by-hand", **options)
+    assert resumed.asked == ["beyond", "huge"]
+    assert compared(report) == compared(whole)
+    assert report.records == whole.records
+    again = Counted(evaluator.solver)
+    assert compared(PerformanceEvaluator(again).evaluate(TASKS, "by-hand", **options)) == compared(whole)
+    assert again.asked == []
+    remove_journal(tmp_path / "parts")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_rows_of_another_evaluation_are_not_taken_over(evaluator, tmp_path):
+    evaluator.evaluate([SAME], "same", journal=tmp_path / "parts")
+    for tasks, name, config in (
+        ([MIRROR], "same", None),
+        ([SAME], "other", None),
+        ([SAME], "same", {"sandbox_timeout_s": 5}),
+    ):
+        with pytest.raises(ConfigError, match="beginning of another evaluation"):
+            evaluator.evaluate(tasks, name, config=config, journal=tmp_path / "parts")
+
+
+def test_other_weights_are_another_evaluation(evaluator, taught_model):
+    before = evaluator.evaluate([SAME], "same").provenance["config"]["policy"]
+    weight = taught_model.get_output_embeddings().weight
+    with torch.no_grad():
+        weight[0, 0] += 1
+        try:
+            after = evaluator.evaluate([SAME], "same").provenance["config"]["policy"]
+        finally:
+            weight[0, 0] -= 1
+    assert before["fingerprint"] != after["fingerprint"]
+    assert {**before, "fingerprint": ""} == {**after, "fingerprint": ""}
+
+
+def test_a_report_is_kept_for_the_very_same_evaluation_only(evaluator, tmp_path):
+    path = tmp_path / "same.json"
+    assert evaluator.kept_report(path, [SAME], {"a": (1, 2)}) is None
+    report = evaluator.evaluate([SAME], "same", config={"a": (1, 2)})
+    report.save(path)
+    assert evaluator.kept_report(path, [SAME], {"a": (1, 2)}).records == report.records
+    assert evaluator.kept_report(path, [SAME], {"a": (1, 3)}) is None
+    assert evaluator.kept_report(path, [MIRROR], {"a": (1, 2)}) is None
+
+
+def test_every_report_says_what_it_is_of(report):
+    provenance = report.provenance
+    assert provenance["dataset_hash"] == report.aggregates["dataset_hash"]
+    assert provenance["seeds"] == {"sampling": 0, "bootstrap": 0}
+    assert provenance["config"]["sampling"]["num_samples"] == 30
+    assert provenance["config"]["prompt"]["encoding"] == "digits"
+    assert len(provenance["code_version"]["source"]) == 64
+    assert provenance["sandbox_layers"]
+
+
+def test_a_report_of_an_earlier_version_is_read(report, tmp_path):
+    path = tmp_path / "old.json"
+    old = report.to_dict()
+    for name in ("provenance", "breakdown", "timing"):
+        del old[name]
+    old["aggregates"]["seconds"] = 2.0
+    early = [entry.name for entry in fields(TaskRecord)][:12]
+    old["records"] = [{name: record[name] for name in early} for record in old["records"]]
+    path.write_text(json.dumps(old))
+    loaded = EvaluationReport.load(path)
+    assert loaded.provenance == {}
+    assert loaded.aggregates["seconds"] == 2.0
+    assert [record.attempts for record in loaded.records] == [record.attempts for record in report.records]
 
 
 def solution(task, attempts, candidates=(), **changes):
@@ -154,6 +304,7 @@ def test_the_report_is_saved_whole_and_replaces_the_old_one(report, tmp_path):
     assert json.loads(path.read_text()) == report.to_dict()
     assert report.to_dict()["records"][0]["task_id"] == "mirror"
     assert report.to_dict()["sampling"]["num_samples"] == 30
+    assert EvaluationReport.load(path) == report
     replace(report, name="second").save(path)
     assert json.loads(path.read_text())["name"] == "second"
     assert os.listdir(path.parent) == ["by-hand.json"]

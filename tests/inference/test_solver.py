@@ -3,12 +3,17 @@
 from dataclasses import astuple
 
 import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from tiny_policies import BROKEN, FLIP, IDENTITY, PARTIAL, PROSE, TAUGHT
 
 from arcgym.data.formatting import TaskFormatter
-from arcgym.data.tasks import Task
+from arcgym.data.tasks import Pair, Task
 from arcgym.errors import ConfigError
-from arcgym.inference import Solver
+from arcgym.grids import as_grid
+from arcgym.inference import SearchConfig, Solver
 from arcgym.sandbox import Status
 
 MIRROR = Task.from_dict(
@@ -136,3 +141,77 @@ def test_chat_prompts_are_rendered_with_the_template(make_solver, byte_tokenizer
 
 def test_no_tasks_no_solutions(make_solver):
     assert make_solver().solve([]) == []
+
+
+def test_a_solver_needs_something_to_generate_with(byte_tokenizer, sandbox):
+    with pytest.raises(ConfigError, match="neither"):
+        Solver(None, byte_tokenizer, sandbox, TaskFormatter())
+
+
+SCHEDULE = ["greedy", "beam:1", "diverse_beam:1,groups=2,penalty=1", "sample:3,temperature=1.5"]
+
+
+def test_a_mixed_schedule_with_views_gives_the_same_in_rounds_and_at_once(make_solver):
+    def solve(**search):
+        solver = make_solver(num_samples=27, search=SearchConfig(schedule=SCHEDULE, views=2, **search))
+        return plain(solver.solve([MIRROR, SAME]))
+
+    at_once = solve()
+    assert solve(round_size=4) == at_once
+    (_, candidates, _, num_samples, num_without_program, _), _ = at_once
+    assert sum(entry[1] for entry in candidates) + num_without_program == num_samples == 27
+
+
+def test_log_probabilities_rank_the_programs_of_a_policy(make_solver, taught_model, byte_tokenizer):
+    (solution,) = make_solver().solve([MIRROR])
+    prompt = byte_tokenizer(TaskFormatter().format(MIRROR).prompt)["input_ids"]
+    with torch.no_grad():
+        for candidate in solution.candidates:
+            (token,) = byte_tokenizer(candidate.program)["input_ids"] if candidate.program in TAUGHT else (None,)
+            if token is None:
+                continue
+            ids = torch.tensor([[*prompt, token, byte_tokenizer.eos_token_id]])
+            logits = taught_model(ids).logits[0, len(prompt) - 1 :].log_softmax(dim=-1)
+            expected = float(logits[0, token] + logits[1, byte_tokenizer.eos_token_id])
+            # by another way to end, a program may have been more probable
+            assert candidate.log_prob >= expected - 1e-3 and candidate.log_prob < 0
+
+
+@st.composite
+def small_tasks(draw, task_id="t"):
+    grids = npst.arrays("int8", st.tuples(st.integers(1, 2), st.integers(1, 3)), elements=st.integers(0, 9)).map(
+        as_grid
+    )
+    train = draw(st.lists(st.builds(Pair, grids, grids), min_size=1, max_size=2))
+    return Task(task_id, tuple(train), (Pair(draw(grids), None),))
+
+
+@pytest.mark.property(29)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(task=small_tasks(), seeds=st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)))
+def test_greedy_and_beam_are_deterministic_and_sampling_gives_at_least_as_many_programs(make_solver, task, seeds):
+    def solve(schedule, num_samples, seed):
+        solver = make_solver(num_samples=num_samples, seed=seed, search=SearchConfig(schedule=schedule))
+        return plain(solver.solve([task]))
+
+    greedy, again = (solve(["greedy"], 1, seed) for seed in seeds)
+    assert again == greedy
+    for stage in ("beam", "diverse_beam"):
+        beams, again = (solve([stage], 3, seed) for seed in seeds)
+        assert again == beams
+    distinct = [len(solve(["sample"], number, seeds[0])[0][1]) for number in (1, 16)]
+    assert distinct == sorted(distinct)
+    assert distinct[-1] >= len(greedy[0][1])
+
+
+@pytest.mark.property(30)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tasks=st.integers(2, 4).flatmap(lambda count: st.tuples(*(small_tasks(f"t{index}") for index in range(count)))),
+    batch_size=st.integers(1, 6),
+)
+def test_greedy_programs_are_the_same_alone_and_in_any_batch(make_solver, taught_model, tasks, batch_size):
+    assume(taught_model.dtype == torch.float32)
+    together = make_solver(num_samples=1, temperature=0.0, batch_size=batch_size).solve(tasks)
+    alone = [make_solver(num_samples=1, temperature=0.0).solve([task])[0] for task in tasks]
+    assert plain(together) == plain(alone)

@@ -12,9 +12,9 @@ from arcgym.sandbox import Status
 A, B, C, D = (as_grid([[colour]]) for colour in range(1, 5))
 
 
-def candidate(program, outputs, *, count=1, fit=3, total=3):
+def candidate(program, outputs, *, count=1, fit=3, total=3, log_prob=None):
     status = Status.RUNTIME_ERROR if any(grid is None for grid in outputs) else Status.OK
-    return Candidate(program, count, status, fit, total, tuple(outputs))
+    return Candidate(program, count, status, fit, total, tuple(outputs), log_prob)
 
 
 def values(attempts):
@@ -43,6 +43,14 @@ def test_votes_are_weighted_by_train_fit():
     one = [candidate("a1", [A], fit=2), candidate("a2", [A], fit=0, count=5)]
     two = [candidate("b1", [B], fit=2), candidate("b2", [B], fit=1)]
     assert values(choose_attempts(one + two, 1)) == [[2, 1]]
+
+
+def test_ties_go_to_the_shorter_then_to_the_more_probable_program():
+    short, probable = candidate("pp", [A], log_prob=-9.0), candidate("qqq", [B], log_prob=-1.0)
+    less, unknown = candidate("ppp", [C], log_prob=-2.0), candidate("aaa", [D])
+    assert rank_candidates([unknown, less, probable, short]) == (short, probable, less, unknown)
+    assert values(choose_attempts([unknown, less, probable], 1)) == [[2, 3]]
+    assert values(choose_attempts([unknown, less, probable, short], 1)) == [[1, 2]]
 
 
 def test_without_any_train_fit_frequency_decides():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from arcgym.errors import ConfigError, GenerationError
 from arcgym.models import sampling
 from arcgym.models.decoding import GumbelNoise
-from arcgym.models.sampling import SamplingConfig, sample_texts
+from arcgym.models.sampling import BatchLimit, Request, SamplingConfig, sample_completions, sample_texts
 
 original = sampling.sample_tokens
 PROMPTS = ["Input:\n12\n", "a", "Input:\n123\n456\nOutput:\n", "Program:\n"]
@@ -172,3 +172,89 @@ def test_a_tokenizer_that_cannot_end_is_refused(tiny_model, byte_tokenizer):
 def test_settings_out_of_range_are_refused(changes, named):
     with pytest.raises(ConfigError, match=named):
         SamplingConfig(**changes)
+
+
+def complete(model, tokenizer, requests, limit=None, **changes):
+    config = SamplingConfig(**{"num_samples": 1, "max_new_tokens": 6} | changes)
+    requests = [Request(tokenizer(prompt)["input_ids"], prompt, *rest) for prompt, *rest in requests]
+    return sample_completions(model, tokenizer, requests, config, limit)
+
+
+def test_samples_go_on_by_number(tiny_model, byte_tokenizer):
+    (whole,) = complete(tiny_model, byte_tokenizer, [("a", 0, 5)])
+    parts = complete(tiny_model, byte_tokenizer, [("a", 3, 2), ("Program:\n", 0, 1), ("a", 0, 3)])
+    assert [completion.text for completion in (*parts[2], *parts[0])] == [completion.text for completion in whole]
+
+
+@pytest.mark.parametrize("changes", [{"temperature": 0.0}, {"temperature": 1.5, "top_k": 200}])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_log_probabilities_are_those_of_the_policy_itself(tiny_model, byte_tokenizer, monkeypatch, changes, is_shared):
+    if not is_shared:
+        monkeypatch.setattr(sampling, "why_not", lambda *_: "a reason")
+    requests = [(prompt, 0, 30 if changes["temperature"] else 1) for prompt in PROMPTS]
+    seen = []
+    decoded = sampling.completions_of
+    monkeypatch.setattr(sampling, "completions_of", lambda t, ids, lp: seen.extend(ids) or decoded(t, ids, lp))
+    completions = complete(tiny_model, byte_tokenizer, requests, max_new_tokens=40, **changes)
+    # the longest prompts come first
+    order = sorted(PROMPTS, key=lambda prompt: -len(byte_tokenizer(prompt)["input_ids"]))
+    flat = [(prompt, completion) for prompt in order for completion in completions[PROMPTS.index(prompt)]]
+    if changes["temperature"]:
+        assert any(completion.num_tokens < 40 for _, completion in flat), "some end by themselves"
+    for (prompt, completion), ids in zip(flat, seen, strict=True):
+        start = byte_tokenizer(prompt)["input_ids"]
+        with torch.no_grad():
+            logits = tiny_model(torch.tensor([[*start, *ids]])).logits[0, len(start) - 1 : -1].log_softmax(dim=-1)
+        expected = logits.gather(1, torch.tensor(ids)[:, None]).sum().item()
+        assert completion.num_tokens == len(ids)
+        assert completion.log_prob == pytest.approx(expected, abs=2e-3)
+
+
+class Narrow:
+    """Lets a model run out of memory when it is given more than a few rows, or tokens of a prompt."""
+
+    def __init__(self, model, rows, error, tokens=10_000):
+        self.model, self.rows, self.error, self.tokens = model, rows, error, tokens
+        self.refused = []
+
+    def __enter__(self):
+        def check(module, args, kwargs):
+            rows, tokens = kwargs["input_ids"].shape
+            if rows > self.rows or tokens > self.tokens:
+                self.refused.append(rows)
+                raise self.error
+
+        self.hook = self.model.register_forward_pre_hook(check, with_kwargs=True)
+        return self
+
+    def __exit__(self, *_):
+        self.hook.remove()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        MemoryError(),
+    ],
+)
+def test_when_memory_runs_out_smaller_batches_give_the_same(tiny_model, byte_tokenizer, error):
+    requests = [(prompt, 0, 4) for prompt in PROMPTS]
+    expected = complete(tiny_model, byte_tokenizer, requests)
+    limit = BatchLimit(16)
+    with Narrow(tiny_model, 4, error) as narrow:
+        found = complete(tiny_model, byte_tokenizer, requests, limit)
+        assert [[c.text for c in samples] for samples in found] == [[c.text for c in samples] for samples in expected]
+        assert narrow.refused and 1 <= limit.rows <= 4
+        narrow.refused.clear()
+        complete(tiny_model, byte_tokenizer, requests, limit)
+        assert not narrow.refused, "what fits is remembered"
+
+
+def test_memory_for_not_even_one_row_and_other_errors_end_it(tiny_model, byte_tokenizer):
+    too_long = Narrow(tiny_model, 9, torch.OutOfMemoryError("no"), tokens=5)
+    with too_long, pytest.raises(GenerationError, match="max_new_tokens"):
+        complete(tiny_model, byte_tokenizer, [("Program:\n", 0, 4)])
+    with Narrow(tiny_model, 0, RuntimeError("shapes differ")), pytest.raises(RuntimeError, match="shapes differ"):
+        complete(tiny_model, byte_tokenizer, [("a", 0, 4)])
