@@ -44,9 +44,13 @@ from arcgym.data.difficulty import (  # noqa: E402
     expected_pass_rate,
     predictors,
 )
+from arcgym.data.synthetic.families import FAMILIES_FIRST  # noqa: E402
+from arcgym.data.synthetic.generator import generate_tasks  # noqa: E402
+from arcgym.data.synthetic.splits import split_seed  # noqa: E402
 
 SYNTHETIC = ("synthetic/evaluation", "synthetic/train")
 REAL = ("arc-agi-1/train", "arc-agi-1/evaluation")
+FIRST_SIZES = {"train": 2000, "evaluation": 400}
 RATES = Path(__file__).with_name("arcgym_tiny_rates.json")
 SAMPLES = 16
 PROMPT_TOKENS = 1024
@@ -88,8 +92,12 @@ def measure(file: Path) -> Rates:
 
 
 def load(name: str) -> list[Task]:
-    """Load a set by its name in summaries."""
-    return TaskLoader().load(*name.split("/"))
+    """Load a set by its name in summaries; the synthetic ones are of the 141 families that there were at first."""
+    source, split = name.split("/")
+    if source != "synthetic":
+        return TaskLoader().load(source, split)
+    names = [family.name for family in FAMILIES_FIRST]
+    return list(generate_tasks(FIRST_SIZES[split], seed=split_seed(split), families=names))
 
 
 class Sample(NamedTuple):

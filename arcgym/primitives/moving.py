@@ -43,7 +43,7 @@ def raise_objects(grid: GridLike) -> Grid:
 
 
 def slide(grid: GridLike, a: SupportsIndex) -> Grid:
-    """Slide everything of colour `a` along a row or column until it touches something else.
+    """Slide everything of colour `a` along a row or column until it touches something else, or the border.
 
     The direction is the one in which its box faces the box of all other nonzero cells. `ValueError` when there is
     nothing of colour `a`, or the boxes face each other in no direction.
@@ -72,7 +72,8 @@ def _distance_right(body: Mask, target: Mask) -> int | None:
         return None
     rows = np.flatnonzero(body.any(axis=1) & target.any(axis=1))
     gaps = [int(target[row].argmax()) - (body.shape[1] - 1 - int(body[row, ::-1].argmax())) - 1 for row in rows]
-    return min(gaps) if gaps else None
+    room = body.shape[1] - 1 - int(np.flatnonzero(body.any(axis=0))[-1])
+    return min(*gaps, room) if gaps else None
 
 
 def align_rows(grid: GridLike, a: SupportsIndex) -> Grid:

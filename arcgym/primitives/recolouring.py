@@ -173,7 +173,7 @@ def recolour_to_nearest(grid: GridLike, a: SupportsIndex) -> Grid:
 
 
 def recolour_from_top(grid: GridLike, a: SupportsIndex) -> Grid:
-    """Give each object of colour `a` the colour that the top row has above it.
+    """Give each object of colour `a`, whose cells touch at sides, the colour that the top row has above it.
 
     Of several colours above an object the most frequent counts, and of equals the leftmost; an object with nothing
     above it stays.
@@ -183,7 +183,7 @@ def recolour_from_top(grid: GridLike, a: SupportsIndex) -> Grid:
         [[1, 0, 2], [0, 0, 0], [1, 0, 2]]
     """
     array, asked = as_array(grid), as_colour(a)
-    for mask in regions((array == asked).astype(np.int8), diagonal=True):
+    for mask in regions((array == asked).astype(np.int8), diagonal=False):
         above = [colour for colour in array[0, mask.any(axis=0)].tolist() if colour not in (0, asked)]
         if above:
             array[mask] = Counter(above).most_common(1)[0][0]

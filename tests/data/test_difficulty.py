@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from task_strategies import tasks
 
-from arcgym.data import Pair, Task, TaskFormatter, TaskLoader
+from arcgym.data import Pair, Task, TaskFormatter
 from arcgym.data.difficulty import (
     Attempts,
     DifficultyAnalyzer,
@@ -185,5 +185,5 @@ def test_measured_rates_are_of_the_tasks_that_are_loaded(benchmark):
     rates = json.loads(benchmark.RATES.read_text(encoding="utf-8"))
     assert set(rates) == {*benchmark.SYNTHETIC, *benchmark.REAL}
     for name, successes in rates.items():
-        assert len(successes) == len(TaskLoader().load(*name.split("/")))
+        assert len(successes) == len(benchmark.load(name))
         assert all(count is None or 0 <= count <= benchmark.SAMPLES for count in successes)

@@ -118,7 +118,7 @@ def test_the_shipped_set_is_what_its_card_says(tmp_path):
 def test_the_shipped_set_loads_without_arcgym(tmp_path):
     loaded = datasets.load_dataset(str(DATA), cache_dir=str(tmp_path))
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 200, "evaluation": 50}
-    assert loaded["train"][0]["train"][0]["input"][0] == [0, 0, 9, 0, 0, 0, 0]
+    assert loaded["train"][0]["train"][0]["input"][0] == [0, 0, 2, 0, 0, 2, 0, 0, 2, 1, 1]
     script = (
         f"import sys, datasets; d = datasets.load_dataset({str(DATA)!r}, cache_dir={str(tmp_path / 'other')!r}); "
         "print(d['train'].num_rows, 'arcgym' in sys.modules)"

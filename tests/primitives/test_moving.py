@@ -47,10 +47,10 @@ def test_a_slide_keeps_its_shape_and_ends_at_something(grid):
         return
     assert (slid == 1).sum() == (grid == 1).sum() and ((slid == 1) == (grid == 1)).all()
     assert (slid == 2).sum() == (grid == 2).sum()
-    padded = np.pad(slid, 1)
+    padded = np.pad(slid, 1, constant_values=1)  # the border stops it too
+    height, width = slid.shape
     beside = [
-        padded[1 + dy : padded.shape[0] - 1 + dy, 1 + dx : padded.shape[1] - 1 + dx]
-        for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))
+        padded[1 + dy : height + 1 + dy, 1 + dx : width + 1 + dx] for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))
     ]
     assert any(((slid == 2) & (neighbour == 1)).any() for neighbour in beside)
 

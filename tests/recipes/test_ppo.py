@@ -85,13 +85,8 @@ def test_an_empty_dataset_is_refused(recipe, capsys, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "configs").glob("ppo*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_config_is_accepted(path, monkeypatch, tmp_path):
-    from trl import ModelConfig
-
-    from arcgym.rewards import RewardConfig
-    from arcgym.runs.arguments import EvaluationArguments, SandboxArguments, TaskArguments
-    from arcgym.runs.parsing import parse_config
+    from arcgym.runs.settings import parse_settings
     from arcgym.training import PPOConfig
 
-    types = [TaskArguments, EvaluationArguments, SandboxArguments, RewardConfig, ModelConfig, PPOConfig]
-    parsed = parse_config(types, ["--config", str(path), "--output_dir", str(tmp_path)])
-    assert isinstance(parsed[-1], PPOConfig)
+    monkeypatch.setattr("sys.argv", ["ppo.py", "--config", str(path), "--output_dir", str(tmp_path)])
+    assert isinstance(parse_settings(PPOConfig, None).training, PPOConfig)

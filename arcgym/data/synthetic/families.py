@@ -1,6 +1,9 @@
 """The synthetic families: what a task does, and on which scenes."""
 
 from arcgym.data.synthetic.families_more import FAMILIES_MORE
+from arcgym.data.synthetic.families_objects import FAMILIES_OBJECTS
+from arcgym.data.synthetic.families_patterns import FAMILIES_PATTERNS
+from arcgym.data.synthetic.families_resizing import FAMILIES_RESIZING
 from arcgym.data.synthetic.family import ANY, OBJECTS, PICTURE, Family, coloured, plain
 
 _GEOMETRY = [
@@ -15,7 +18,7 @@ _GEOMETRY = [
     Family("tile", "tile(grid, {m}, {n})", ("dense", "square"), {"m": (1, 3), "n": (1, 3)}, growth=3),
     Family("checker_tile", "checker_tile(grid, {m}, {n})", ("dense", "square"), {"m": (2, 3), "n": (2, 3)}, growth=3),
     Family("repeat_right", "hconcat(grid, grid)", ANY, growth=2, follows=True),
-    Family("repeat_down", "vconcat(grid, grid)", ANY, growth=2, follows=True),
+    Family("stacked_twice", "vconcat(grid, grid)", ANY, growth=2, follows=True),
     Family("shift_down", "shift(grid, {n}, 0)", ("blobs", "rectangles", "one_blob", "noise"), {"n": (1, 2)}),
     Family("shift_up", "shift(grid, -{n}, 0)", ("blobs", "rectangles", "one_blob", "noise"), {"n": (1, 2)}),
     Family("shift_right", "shift(grid, 0, {n})", ("blobs", "rectangles", "one_blob", "noise"), {"n": (1, 2)}),
@@ -117,11 +120,18 @@ _COUNTING = [
     Family("stack_rotation", "vconcat(grid, rotate_180(grid))", ("dense", "square", "noise"), growth=2),
 ]
 
+FAMILIES_FIRST: list[Family] = [
+    *(*_GEOMETRY, *_CROPPING, *_COLOURS, *_OBJECTS, *_LINES, *_GRAVITY, *_SYMMETRY, *_LOGIC),
+    *_COUNTING,
+]
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        *(*_GEOMETRY, *_CROPPING, *_COLOURS, *_OBJECTS, *_LINES, *_GRAVITY, *_SYMMETRY, *_LOGIC),
-        *_COUNTING,
+        *FAMILIES_FIRST,
         *FAMILIES_MORE,
+        *FAMILIES_OBJECTS,
+        *FAMILIES_RESIZING,
+        *FAMILIES_PATTERNS,
     )
 }

@@ -26,7 +26,6 @@ from arcgym.data.tasks import Pair, Task
 from arcgym.errors import TaskError
 from arcgym.grids import MAX_SIDE
 
-_FOLLOWERS = [family for family in FAMILIES.values() if family.follows]
 _INKS = np.arange(1, 10)
 _ATTEMPTS_PER_TASK = 200
 
@@ -116,7 +115,9 @@ def _draft(
     names, growth = [first.name], first.growth
     steps = [first.fill(rng, palette)]
     while len(steps) < max_depth and rng.random() < composed_share:
-        followers = [family for family in _FOLLOWERS if family.name != names[-1]]
+        followers = [family for family in families if family.follows and family.name != names[-1]]
+        if not followers:
+            break
         following = followers[int(rng.integers(len(followers)))]
         names.append(following.name)
         steps.append(following.fill(rng, palette))

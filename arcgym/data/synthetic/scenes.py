@@ -11,6 +11,9 @@ import numpy as np
 
 from arcgym.data.synthetic.scene_parts import Scene, blank, blob, draw, draw_one, place, shape
 from arcgym.data.synthetic.scenes_more import SCENES_MORE
+from arcgym.data.synthetic.scenes_objects import SCENES_OBJECTS
+from arcgym.data.synthetic.scenes_patterns import SCENES_PATTERNS
+from arcgym.data.synthetic.scenes_resizing import SCENES_RESIZING
 
 
 def dense(rng: np.random.Generator, palette: Sequence[int], side: int) -> np.ndarray:
@@ -202,5 +205,8 @@ SCENES: dict[str, Scene] = {
         *(dense, square, sparse, noise, rectangles, blobs, one_blob, speckled, frames, boxed, lines, seeds),
         *(point_pairs, halves, panels, blocks, regular_blocks, tiled, half_symmetric),
         *SCENES_MORE,
+        *SCENES_OBJECTS,
+        *SCENES_RESIZING,
+        *SCENES_PATTERNS,
     )
 }
