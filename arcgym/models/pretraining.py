@@ -179,9 +179,10 @@ tags: [arcgym, arc-agi, program-synthesis]
 # arcgym-tiny
 
 A causal language model of {parameters:,} parameters that reads the pairs of an ARC-AGI task, one token per cell, and
-writes a Python program over `arcgym.primitives`. It was trained from scratch on synthetic tasks only. Some of them play
-on input grids of ARC-AGI-2 training tasks, turned and recoloured, with other rules than theirs; nothing of ARC-AGI-1 or
-of an evaluation set, and no task of the `evaluation` split of arcgym's synthetic set, is in its training data.
+writes a Python program over `arcgym.primitives`. It was trained from scratch on synthetic tasks only. Some of them
+play on input grids of ARC-AGI-2 training tasks, turned and recoloured, with other rules than theirs; nothing of
+ARC-AGI-1 or of an evaluation set, and no task of the `evaluation` split of arcgym's synthetic set, is in its training
+data.
 
 | | |
 |---|---|
