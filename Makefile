@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED)  ## Make .venv and install arcgym with the tested versions
 
-quickstart: $(INSTALLED)  ## Train the default policy by PPO on ARC tasks, on CPU, in under five minutes
+quickstart: $(INSTALLED)  ## Train the default policy by PPO on ARC tasks, on CPU, in six minutes
 	$(BIN)/accelerate launch --quiet recipes/ppo.py --config recipes/configs/ppo_quickstart.yaml
 
 test: $(INSTALLED)  ## Run the test suite
