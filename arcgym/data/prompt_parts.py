@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_FEW_SHOT = 16
 
-_EXAMPLES_SEED = 4_000_037  # neither that of a split of the synthetic set, nor one of those that people choose
+_EXAMPLES_SEED = 4_000_038
+_EXAMPLES_SIDE = 6
 _EXAMPLES_DRAWN = 96  # of more than 50 families
 
 
@@ -111,7 +112,9 @@ def synthetic_examples() -> tuple[Task, ...]:
     drawn = generate_tasks(_EXAMPLES_DRAWN, seed=_EXAMPLES_SEED, composed_share=0.0, max_side=4, pairs=(2, 2))
     first: dict[str, Task] = {}
     for task in drawn:
-        first.setdefault(task.family, task)
+        # some scenes need more room than was asked for
+        if max(max(pair.input.shape) for pair in (*task.train, *task.test)) <= _EXAMPLES_SIDE:
+            first.setdefault(task.family, task)
     return tuple(first.values())
 
 

@@ -139,6 +139,7 @@ def words(policy, tmp_path):
             "num_generations": 1,
             "max_completion_length": 6,
             "max_steps": 4,
+            "learning_rate": 3.0e-4,
             "warmup_steps": 0,
             "num_ppo_epochs": 2,
             "num_mini_batches": 1,

@@ -60,7 +60,7 @@ def generate_tasks(
         families: Names of the families to draw from; all of them by default.
         max_depth: Most steps of a program.
         composed_share: Chance of a further step after each, where `max_depth` allows it.
-        max_side: Largest height and width of an input, in cells.
+        max_side: Largest height and width of an input, in cells; scenes that need more room for their rule take it.
         pairs: Lowest and highest number of train pairs. One test pair is added.
 
     Raises:

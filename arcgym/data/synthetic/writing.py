@@ -32,7 +32,7 @@ class GeneratorSettings:
         families: Names of families; empty for all.
         max_depth: Most steps of a program, 1 to 3.
         composed_share: Chance of a further step after each, where `max_depth` allows it.
-        max_side: Largest height and width of an input.
+        max_side: Largest height and width of an input; scenes that need more room for their rule take it.
         pairs: Lowest and highest number of demonstrations.
     """
 
