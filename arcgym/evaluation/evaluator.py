@@ -228,7 +228,7 @@ def score_solution(
         band: Its band of difficulty.
         side: Longest side of its grids.
         tokens_in: Tokens of its prompt.
-        tokens_out: Tokens of the sampled programs.
+        tokens_out: Tokens of the completions.
     """
     attempts = tuple(
         tuple(grids_equal(attempt, pair.output) for attempt in grids)
@@ -295,7 +295,7 @@ def _facts(tasks: Sequence[Task]) -> list[_Facts]:
 
 
 def _token_counts(solver: TaskSolver, task: Task, solution: TaskSolution) -> tuple[int | None, int | None]:
-    """Tokens of the prompt and of the programs; nothing for what is no policy."""
+    """Tokens of the prompt and of the completions; nothing for what is no policy."""
     if not isinstance(solver, Solver):
         return None, None
     if solution.reason:
@@ -306,11 +306,7 @@ def _token_counts(solver: TaskSolver, task: Task, solution: TaskSolution) -> tup
     if tokens_in is None:
         text = prompt if isinstance(prompt, str) else "".join(message["content"] for message in prompt)
         tokens_in = len(tokenizer(text)["input_ids"])
-    tokens_out = sum(
-        candidate.count * len(tokenizer(candidate.program, add_special_tokens=False)["input_ids"])
-        for candidate in solution.candidates
-    )
-    return tokens_in, tokens_out
+    return tokens_in, solution.num_tokens
 
 
 def _timing(finished: Sequence[_Row], aggregates: Mapping[str, Any]) -> dict[str, float | None]:

@@ -40,8 +40,7 @@ class TaskRecord:
         num_distinct_outputs: Distinct joint answers to all test inputs; programs without any output give none.
         executions: Programs that were run; of equal ones, one, and none that do not compile.
         tokens_in: Tokens of the prompt; `None` without a policy.
-        tokens_out: Tokens of the sampled programs, prose and completions without program not counted; `None` without
-            a policy.
+        tokens_out: Tokens of all completions; `None` without a policy.
         solving_program: The best-ranked program that reproduces every train and test pair; empty when there is none.
         source: The task's set.
         family: Its family; empty where it has none.

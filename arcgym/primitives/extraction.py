@@ -6,6 +6,7 @@ from typing import SupportsIndex
 import numpy as np
 
 from arcgym.primitives._arrays import Grid, GridLike, Mask, as_array, as_colour, bounding_box
+from arcgym.primitives.cropping import crop_inside
 from arcgym.primitives.objects import objects
 from arcgym.primitives.symmetry import complete_period, complete_symmetry
 
@@ -106,21 +107,15 @@ def rarest_object(grid: GridLike) -> Grid:
 
 
 def crop_between(grid: GridLike, a: SupportsIndex) -> Grid:
-    """Return what is inside the box of all cells of colour `a`, its outermost rows and columns left out.
+    """Return what lies between marks of colour `a`: `crop_inside`, by the name that `arcgym-tiny` learned too.
 
-    `ValueError` when nothing is inside.
+    `ValueError` when no cell has colour `a`, or when nothing lies inside.
 
     Example:
         >>> crop_between([[4, 0, 4], [0, 2, 0], [4, 0, 4]], 4).tolist()
         [[2]]
     """
-    array, colour = as_array(grid), as_colour(a)
-    if not (array == colour).any():
-        raise ValueError(f"the grid holds no colour {colour}")
-    inside = array[bounding_box(array == colour)][1:-1, 1:-1]
-    if not inside.size:
-        raise ValueError(f"the box of colour {colour} has no inside")
-    return inside.copy()
+    return crop_inside(grid, a)
 
 
 def hidden_patch(grid: GridLike, a: SupportsIndex) -> Grid:

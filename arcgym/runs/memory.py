@@ -1,7 +1,5 @@
 """What to say when memory runs out: which settings to change, in the order in which they cost least."""
 
-import torch
-
 # Setting, what to do with it, and what it costs
 _KNOBS = (
     ("per_device_train_batch_size", "halve it and double `gradient_accumulation_steps`: the same updates, slower"),
@@ -13,14 +11,6 @@ _KNOBS = (
     ("load_in_4bit", "true, with `use_peft`: an eighth of the memory of float32 weights"),
     ("accelerate_configs/fsdp2.yaml", "launch with it: several GPUs share the weights; see docs/scaling.md"),
 )
-_CPU_SIGNS = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
-
-
-def is_out_of_memory(exc: BaseException) -> bool:
-    """Tell whether an error says that the device's or the machine's memory has run out."""
-    if isinstance(exc, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(exc, RuntimeError) and any(sign in str(exc) for sign in _CPU_SIGNS)
 
 
 def explain_out_of_memory(exc: BaseException) -> str:

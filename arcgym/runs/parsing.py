@@ -18,7 +18,8 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import DataClassType
 
 from arcgym.errors import ArcGymError, ConfigError
-from arcgym.runs.memory import explain_out_of_memory, is_out_of_memory
+from arcgym.models.sampling import is_out_of_memory
+from arcgym.runs.memory import explain_out_of_memory
 
 
 class _StrictParser(HfArgumentParser):

@@ -13,6 +13,7 @@ from arcgym.data.tasks import Task
 from arcgym.errors import ConfigError
 from arcgym.inference import ProgramJournal, SearchConfig, Solver, with_fallback
 from arcgym.inference.journal import Row
+from arcgym.inference.search import TaskSearch, make_views
 from arcgym.sandbox import ExecutionResult, Status
 
 MIRROR = Task.from_dict(
@@ -191,3 +192,13 @@ def test_programs_of_another_run_are_not_taken_over(make, tmp_path):
     path.write_bytes(b"".join([damaged[0], b"{}\n", *damaged[2:]]))
     with pytest.raises(ConfigError, match="line 2, is damaged"):
         make(varied).solve([MIRROR], journal=ProgramJournal(path, {"policy": "a"}))
+
+
+def test_repairs_are_counted_where_the_bandit_looks_for_them():
+    config = SearchConfig()
+    search = TaskSearch(MIRROR, make_views(MIRROR, config, seed=0), [], config, 0, "mirror", 100)
+    wrong = ExecutionResult(Status.OK, (None, None))
+    search.add(Row(0, 0, 0, UPSIDE, 9, None), wrong)
+    search.add(Row(0, 0, 1, None, 5, None, parent=UPSIDE), None)
+    assert search.tried[0, UPSIDE].repairs == search.num_repairs == 1
+    assert (search.num_samples, search.num_tokens, search.num_without_program) == (2, 14, 1)

@@ -73,7 +73,7 @@ def test_the_rarest_object_is_alone():
 
 def test_what_is_between_marks_is_cut_out():
     assert crop_between([[4, 1, 4], [4, 2, 4], [4, 3, 4]], 4).tolist() == [[2]]
-    with pytest.raises(ValueError, match="no inside"):
+    with pytest.raises(ValueError, match="height"):
         crop_between([[4, 0, 4]], 4)
 
 

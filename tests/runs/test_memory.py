@@ -5,8 +5,9 @@ import pytest
 import torch
 from trl import ModelConfig
 
+from arcgym.models.sampling import is_out_of_memory
 from arcgym.runs.arguments import TaskArguments
-from arcgym.runs.memory import explain_out_of_memory, is_out_of_memory
+from arcgym.runs.memory import explain_out_of_memory
 from arcgym.runs.parsing import run_recipe
 from arcgym.training import PPOConfig
 
