@@ -213,28 +213,28 @@ def share_prompts(model: PreTrainedModel) -> None:
 class _Block:
     """A padded batch of queries and of the keys that they may attend to, as places in the one row.
 
-    The last query is the last key. What stands in padding is arbitrary; on the right, causality hides it.
+    What stands in the padding of queries is arbitrary.
     """
 
     query_slots: Slots
     key_slots: Slots
-    is_visible: Flags
-    cells: Indices  # where the tokens are among the queries, flattened
+    is_visible: Flags  # of the keys
+    cells: Indices  # where the tokens are among the queries, flattened, in the order of their slots
+    positions: Slots  # of all slots: their columns
+    owners: Slots  # of all slots: the row that a completion's token belongs to, -1 for prompts
+    is_causal: bool = False  # nothing but causality restricts attention, in the order of the slots
     _masks: dict[int | None, Mask] = field(default_factory=dict)
-
-    @functools.cached_property
-    def is_causal(self) -> bool:
-        """Whether nothing but causality restricts attention."""
-        return self.query_slots.shape == self.key_slots.shape and bool(self.is_visible.all())
 
     def mask(self, window: int | None) -> Mask:
         """Tell which keys each query attends to; with a `window`, no more than so many."""
         if window not in self._masks:
-            keys = self.key_slots.size(1)
-            key = torch.arange(keys, device=self.key_slots.device)
-            distance = key[-self.query_slots.size(1) :, None] - key
-            is_near = (distance >= 0) & (distance < (window or keys))
-            self._masks[window] = (is_near & self.is_visible.unsqueeze(1)).unsqueeze(1)
+            distance = self.positions[self.query_slots].unsqueeze(2) - self.positions[self.key_slots].unsqueeze(1)
+            owner = self.owners[self.key_slots].unsqueeze(1)
+            is_visible = self.is_visible.unsqueeze(1) & (distance >= 0)
+            is_visible &= (owner < 0) | (owner == self.owners[self.query_slots].unsqueeze(2))
+            if window is not None:
+                is_visible &= distance < window
+            self._masks[window] = is_visible.unsqueeze(1)
         return self._masks[window]
 
 
@@ -273,42 +273,88 @@ def _plan(input_ids: TokenIds, attention_mask: TokenMask, prompt_length: int, wi
         return torch.cat([values[rows, :prompt_length][in_prompt], values[:, prompt_length:][in_completion]])
 
     column = torch.arange(input_ids.size(1), device=input_ids.device)
+    row = torch.arange(input_ids.size(0), device=input_ids.device).unsqueeze(1)
     is_visible = pack(is_real)
-    lengths = in_prompt.sum(1)
+    # As without sharing, padding before a prompt counts
+    positions = pack(column.expand_as(input_ids))
+    owners = pack(torch.where(column < prompt_length, -1, row))
+    lengths, own_lengths = in_prompt.sum(1), in_completion.sum(1)
     ends = lengths.cumsum(0)
     # Columns that are padding in every prompt are left out
     width = int(lengths.max())
-    prompt_slots, prompt_cells = _lay_out(lengths, 0, width)
-    completion_slots, completion_cells = _lay_out(in_completion.sum(1), int(ends[-1]), in_completion.size(1))
-    # As keys, prompts keep their padding on the left, so that distances are those between columns
-    past = torch.maximum(ends.unsqueeze(1) - width + column[:width], prompt_slots[:, :1])[members]
-    is_past_visible = is_visible[past] & in_prompt[members, -width:]
+    prompt_slots, in_slots = _lay_out(lengths, width)
+    prompts = _Block(
+        prompt_slots,
+        prompt_slots,
+        is_visible[prompt_slots] & in_slots,
+        in_slots.flatten().nonzero().squeeze(1),
+        positions,
+        owners,
+        # On the right, causality hides the padding
+        is_causal=bool(is_visible[prompt_slots].all()),
+    )
+    completion_slots = _lay_out(own_lengths, in_completion.size(1))[0] + ends[-1]
     return _Plan(
         tokens=pack(input_ids).unsqueeze(0),
-        # As without sharing, padding before a prompt counts
-        positions=pack(column.expand_as(input_ids)).unsqueeze(0),
-        prompts=_Block(prompt_slots, prompt_slots, is_visible[prompt_slots], prompt_cells),
-        completions=_Block(
-            completion_slots,
-            torch.cat([past, completion_slots], dim=1),
-            torch.cat([is_past_visible, is_visible[completion_slots]], dim=1),
-            completion_cells,
-        ),
-        state_slots=torch.cat([past[:, -1:], completion_slots], dim=1),
+        positions=positions.unsqueeze(0),
+        prompts=prompts,
+        completions=_bundle(prompts, own_lengths, members, is_visible),
+        state_slots=torch.cat([ends[members].unsqueeze(1) - 1, completion_slots], dim=1),
         windows=windows,
     )
 
 
-def _lay_out(lengths: Indices, first: int, width: int) -> tuple[Slots, Indices]:
-    """Pad sequences on the right that lie in the one row one after the other, from slot `first` on.
+def _bundle(prompts: _Block, lengths: Indices, members: Indices, is_visible: Flags) -> _Block:
+    """Put completions of a prompt side by side, so that they read its keys together.
+
+    A bundle is about as long as the longest prompt: what its completions do not see of each other then costs no more
+    than what they see, and the prompt's keys are copied once per bundle, not once per completion.
+
+    Args:
+        prompts: The block of the prompts, whose slots are the first ones.
+        lengths: Tokens of each completion.
+        members: The number of the prompt of each completion.
+        is_visible: Of all slots.
+    """
+    width = prompts.key_slots.size(1)
+    first = len(prompts.cells)
+    starts = lengths.cumsum(0) - lengths
+    # Rows by prompt; `offset` counts the tokens before a row among those of its prompt
+    order = members.argsort(stable=True)
+    sizes, members = lengths[order], members[order]
+    before = sizes.cumsum(0) - sizes
+    totals = torch.zeros_like(lengths).index_add_(0, members, sizes)
+    offset = before - (totals.cumsum(0) - totals)[members]
+    row_of = torch.arange(len(order), device=order.device).repeat_interleave(sizes)
+    slots = first + (starts[order] - before)[row_of] + torch.arange(len(row_of), device=order.device)
+    keys = torch.stack([members, offset // max(width, int(lengths.max()))], dim=1)[row_of]
+    bundles, counts = torch.unique_consecutive(keys, dim=0, return_counts=True)
+    longest = int(counts.max()) if len(counts) else 0
+    places, in_bundle = _lay_out(counts, longest)
+    query_slots = slots[places]
+    flat = in_bundle.flatten().nonzero().squeeze(1)
+    cells = torch.empty_like(flat)
+    cells[query_slots.flatten()[flat] - first] = flat
+    past = bundles[:, 0]
+    return _Block(
+        query_slots,
+        torch.cat([prompts.key_slots[past], query_slots], dim=1),
+        torch.cat([prompts.is_visible[past], is_visible[query_slots] & in_bundle], dim=1),
+        cells,
+        prompts.positions,
+        prompts.owners,
+    )
+
+
+def _lay_out(lengths: Indices, width: int) -> tuple[Slots, Flags]:
+    """Pad sequences on the right that lie in one row one after the other.
 
     Returns:
-        The slots, and the cells that are not padding, flattened.
+        Their places in that row, `(sequence, width)`, the last one repeated in the padding, and what is not padding.
     """
-    ends = (lengths.cumsum(0) + first).unsqueeze(1)
-    column = torch.arange(width, device=lengths.device)
-    slots = ends - lengths.unsqueeze(1) + column
-    return torch.minimum(slots, ends - 1), (slots < ends).flatten().nonzero().squeeze(1)
+    ends = lengths.cumsum(0).unsqueeze(1)
+    places = ends - lengths.unsqueeze(1) + torch.arange(width, device=lengths.device)
+    return torch.minimum(places, ends - 1), places < ends
 
 
 def _attend(
@@ -332,6 +378,8 @@ def _attend(
     window = shared_prompts.windows[layer]
     outputs = []
     for block in (shared_prompts.prompts, shared_prompts.completions):
+        if not len(block.cells):  # every completion is masked
+            continue
         mask: Tensor | None = None
         if implementation == "eager":
             zero = torch.zeros((), dtype=query.dtype, device=query.device)
