@@ -8,7 +8,8 @@ program runs once in the sandbox on all inputs, and two attempts per test input 
 `enumeration` try as many programs of the synthetic families' grammar, uniformly or shallow ones first, and answer with
 the first two different fits. A task whose prompt is too long for the policy is unsolved. Every task's record is
 appended to a file in `--folder`, so that an interrupted measurement goes on where it was, and figures are those of the
-records alone; `--results` adds them to a JSON file that other tools read.
+records alone; `--results` adds them to a JSON file that other tools read. `--against NAME` compares with another
+policy's records in the folder, task by task: tasks that only one of them solves, and McNemar's exact test.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from arcgym.data import Task, TaskFormatter, TaskLoader  # noqa: E402
 from arcgym.data.synthetic.enumeration import enumerate_fits, random_fits  # noqa: E402
 from arcgym.errors import TaskError  # noqa: E402
 from arcgym.evaluation.scoring import official_scores, pass_at_k, wilson_interval  # noqa: E402
+from arcgym.evaluation.statistics import mcnemar_p, paired_difference  # noqa: E402
 from arcgym.grids import Grid, grids_equal  # noqa: E402
 from arcgym.inference.voting import NUM_ATTEMPTS, Candidate, choose_attempts  # noqa: E402
 from arcgym.models import CodeLLM, SamplingConfig  # noqa: E402
@@ -172,7 +174,8 @@ def floor_record(policy: str, name: str, task: Task, budgets: list[int], seed: i
             )
         chosen = list(answers.values())[:NUM_ATTEMPTS] or [[False] * len(task.test)]
         verdicts[n] = [list(column) for column in zip(*chosen, strict=True)]
-    program = next((fit.program for fit in fits), "")
+    right = (fit for fit in fits if all(map(grids_equal, fit.outputs, (pair.output for pair in task.test))))
+    program = next((fit.program for fit in right), "")
     return record(name, task, verdicts, samples=max(budgets), program=program, seconds=time.process_time() - start)
 
 
@@ -194,11 +197,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--folder", type=Path, required=True, help="where the records are")
     parser.add_argument("--results", type=Path, help="JSON file that the figures are added to")
+    parser.add_argument("--against", metavar="NAME", help="policy to compare with, as it is called in the folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object per figure instead of the table")
     arguments = parser.parse_args()
     name = arguments.name or arguments.policy
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    path = arguments.folder / f"{name.replace('/', '-')}-seed{arguments.seed}.jsonl"
+    path = _path(arguments.folder, name, arguments.seed)
     tasks = {full: TaskLoader().load(*full.rsplit("/", 1))[:: arguments.every] for full in arguments.sets}
     known = {(row["set"], row["task_id"]) for row in _read(path)}
     jobs = [
@@ -213,13 +217,20 @@ def main() -> None:
     wanted = {(full, task.task_id) for full, loaded in tasks.items() for task in loaded}
     records = [row for row in _read(path) if (row["set"], row["task_id"]) in wanted]
     rows = figures(records, sorted(arguments.programs), name)
+    if arguments.against:
+        others = _read(_path(arguments.folder, arguments.against, arguments.seed))
+        rows += comparison(records, others, sorted(arguments.programs), f"{name} / {arguments.against}")
     if arguments.results:
         add_results(arguments.results, records, sorted(arguments.programs), name)
     for row in rows:
         if arguments.json:
             print(json.dumps(row))
         else:
-            print(f"{row['case']:28} {row['subject']:16} {row['value']:>9} {row['unit']}")
+            print(f"{row['case']:28} {row['subject']:24} {row['value']:>9} {row['unit']}")
+
+
+def _path(folder: Path, name: str, seed: int) -> Path:
+    return folder / f"{name.replace('/', '-')}-seed{seed}.jsonl"
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -242,47 +253,91 @@ def _chunks(tasks: list[Task]) -> Iterator[list[Task]]:
 
 
 def figures(records: list[dict[str, Any]], budgets: list[int], name: str) -> list[dict[str, Any]]:
-    """Aggregate records: solved tasks and the official scores by set and budget, and what it cost."""
+    """Flatten what `aggregate` counts into one row per figure."""
     rows: list[dict[str, Any]] = []
-
-    def add(case: str, value: float, unit: str) -> None:
-        rows.append({"case": case, "subject": name, "value": round(value, 4), "unit": unit})
-
     for full in dict.fromkeys(row["set"] for row in records):
         members = [row for row in records if row["set"] == full]
-        add(full, len(members), "tasks")
-        add(full, sum(row.get("reason") == "too long" for row in members), "too_long")
-        for n in budgets:
-            correct = [[any(attempts) for attempts in row["attempts"][str(n)]] for row in members]
-            scores, solved = official_scores(correct), sum(map(all, correct))
-            interval = wilson_interval(solved, len(members))
-            case = f"{full} N={n}"
-            add(case, solved, "solved")
-            add(case, interval.low, "solved_low")
-            add(case, interval.high, "solved_high")
-            add(case, scores.kaggle, "kaggle")
-            add(case, scores.arc_prize, "arc_prize")
-            sampled = [row for row in members if "right" in row]
-            if sampled:
-                add(
-                    case,
-                    sum(pass_at_k(row["samples"], row["right"], n) for row in sampled) / len(members),
-                    "pass_at_k",
-                )
-                add(case, float(np.mean([row["distinct"][str(n)] for row in sampled])), "distinct")
-        add(full, sum(row.get("seconds", 0) for row in members) / len(members), "cpu_s_per_task")
-        add(full, sum(row.get("sandbox_seconds", 0) for row in members) / len(members), "sandbox_s_per_task")
+        cases = {f"{full} N={n}": aggregate(members, n) for n in budgets}
+        cases[full] = {
+            "too_long": sum(row.get("reason") == "too long" for row in members),
+            "cpu_s_per_task": round(sum(row.get("seconds", 0) for row in members) / len(members), 3),
+            "sandbox_s_per_task": round(sum(row.get("sandbox_seconds", 0) for row in members) / len(members), 3),
+        }
+        rows += [
+            {"case": case, "subject": name, "value": value, "unit": unit}
+            for case, values in cases.items()
+            for unit, value in values.items()
+        ]
+    return rows
+
+
+def aggregate(members: list[dict[str, Any]], n: int) -> dict[str, float]:
+    """Count what `n` programs per task solve of one set.
+
+    Returns:
+        `solved` of `tasks`, with the bounds of a 95 % Wilson interval of the share; the scores of Kaggle and of the
+        ARC Prize; `executions`, the distinct programs run per task; `pass_at_k`, unbiased, where a policy sampled.
+    """
+    correct = [[any(attempts) for attempts in row["attempts"][str(n)]] for row in members]
+    scores, solved = official_scores(correct), sum(map(all, correct))
+    interval = wilson_interval(solved, len(members))
+    values: dict[str, float] = {
+        "solved": solved,
+        "tasks": len(members),
+        "low": interval.low,
+        "high": interval.high,
+        "kaggle": scores.kaggle,
+        "arc_prize": scores.arc_prize,
+    }
+    sampled = [row for row in members if "right" in row]
+    if sampled:
+        values["executions"] = float(np.mean([row["distinct"][str(n)] for row in sampled]))
+        values["pass_at_k"] = sum(pass_at_k(row["samples"], row["right"], n) for row in sampled) / len(members)
+    elif not any("reason" in row for row in members):
+        values["executions"] = n
+    return {unit: round(value, 4) for unit, value in values.items()}
+
+
+def comparison(
+    records: list[dict[str, Any]], others: list[dict[str, Any]], budgets: list[int], names: str
+) -> list[dict[str, Any]]:
+    """Compare two policies on the tasks that both were measured on; a gain is solved by the first one only."""
+    known = {(row["set"], row["task_id"]): row for row in others}
+    rows = []
+    for full in dict.fromkeys(row["set"] for row in records):
+        pairs = [
+            (known[full, row["task_id"]], row)
+            for row in records
+            if row["set"] == full and (full, row["task_id"]) in known
+        ]
+        for n in budgets if pairs else []:
+            before, after = (
+                [all(map(any, row["attempts"][str(n)])) for row in members] for members in zip(*pairs, strict=True)
+            )
+            difference = paired_difference(before, after)
+            values = {
+                "paired_tasks": len(pairs),
+                "gained": sum(map(int.__gt__, after, before)),
+                "lost": sum(map(int.__gt__, before, after)),
+                "difference": difference.value,
+                "difference_low": difference.low,
+                "difference_high": difference.high,
+                "mcnemar_p": mcnemar_p(before, after),
+            }
+            rows += [
+                {"case": f"{full} N={n}", "subject": names, "value": round(value, 4), "unit": unit}
+                for unit, value in values.items()
+            ]
     return rows
 
 
 def add_results(path: Path, records: list[dict[str, Any]], budgets: list[int], name: str) -> None:
-    """Write the counts of solved tasks as `{policy: {budget: {set: {solved, tasks}}}}`."""
+    """Add the counts to a file: `{policy: {budget: {set: {"solved": …, "tasks": …, …}}}}`."""
     results = json.loads(path.read_text()) if path.exists() else {}
     for n in budgets:
         for full in dict.fromkeys(row["set"] for row in records):
             members = [row for row in records if row["set"] == full]
-            solved = sum(all(any(attempts) for attempts in row["attempts"][str(n)]) for row in members)
-            results.setdefault(name, {}).setdefault(str(n), {})[full] = {"solved": solved, "tasks": len(members)}
+            results.setdefault(name, {}).setdefault(str(n), {})[full] = aggregate(members, n)
     path.write_text(json.dumps(results, indent=1) + "\n")
 
 
