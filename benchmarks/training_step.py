@@ -33,7 +33,7 @@ for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-CASES = ("P256-C32-G8", "P1024-C64-G8", "P1024-C64-G16")
+CASES = ("P256-C32-G8", "P1024-C64-G8", "P1024-C64-G16", "P512-C16-G64")
 SUBJECTS = ("trl", "arcgym_unshared", "arcgym")
 LONGEST = 2048
 

@@ -307,8 +307,8 @@ def _plan(input_ids: TokenIds, attention_mask: TokenMask, prompt_length: int, wi
 def _bundle(prompts: _Block, lengths: Indices, members: Indices, is_visible: Flags) -> _Block:
     """Put completions of a prompt side by side, so that they read its keys together.
 
-    A bundle is about as long as the longest prompt: what its completions do not see of each other then costs no more
-    than what they see, and the prompt's keys are copied once per bundle, not once per completion.
+    A bundle is about a quarter as long as the longest prompt: what its completions do not see of each other is then
+    little beside what they see, and the prompt's keys are copied once per bundle, not once per completion.
 
     Args:
         prompts: The block of the prompts, whose slots are the first ones.
@@ -327,7 +327,7 @@ def _bundle(prompts: _Block, lengths: Indices, members: Indices, is_visible: Fla
     offset = before - (totals.cumsum(0) - totals)[members]
     row_of = torch.arange(len(order), device=order.device).repeat_interleave(sizes)
     slots = first + (starts[order] - before)[row_of] + torch.arange(len(row_of), device=order.device)
-    keys = torch.stack([members, offset // max(width, int(lengths.max()))], dim=1)[row_of]
+    keys = torch.stack([members, offset // max(width // 4, int(lengths.max()))], dim=1)[row_of]
     bundles, counts = torch.unique_consecutive(keys, dim=0, return_counts=True)
     longest = int(counts.max()) if len(counts) else 0
     places, in_bundle = _lay_out(counts, longest)
