@@ -327,7 +327,7 @@ def _bundle(prompts: _Block, lengths: Indices, members: Indices, is_visible: Fla
     offset = before - (totals.cumsum(0) - totals)[members]
     row_of = torch.arange(len(order), device=order.device).repeat_interleave(sizes)
     slots = first + (starts[order] - before)[row_of] + torch.arange(len(row_of), device=order.device)
-    keys = torch.stack([members, offset // max(width // 4, int(lengths.max()))], dim=1)[row_of]
+    keys = torch.stack([members, offset // max(1, width // 4, int(lengths.max()))], dim=1)[row_of]
     bundles, counts = torch.unique_consecutive(keys, dim=0, return_counts=True)
     longest = int(counts.max()) if len(counts) else 0
     places, in_bundle = _lay_out(counts, longest)
