@@ -16,8 +16,10 @@ from pathlib import Path
 
 from arcgym.errors import ArcGymError
 from arcgym.evaluation_cli import add_evaluation_commands
+from arcgym.report_cli import add_report_commands
 from arcgym.solutions_cli import add_solutions_commands
 from arcgym.tasks_cli import add_tasks_commands
+from arcgym.watch_cli import add_watch_command
 
 _LIBRARIES = (
     "arcgym",
@@ -69,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     add_tasks_commands(commands)
     add_solutions_commands(commands)
     add_evaluation_commands(commands)
+    add_report_commands(commands)
+    add_watch_command(commands)
 
     push = commands.add_parser("push", help="push a finished run to the Hugging Face Hub: policy, card and records")
     push.add_argument("directory", metavar="RUN", help="the run's `output_dir`")

@@ -47,17 +47,17 @@ MAX_DEPTH = 2
 Verdicts = list[list[bool]]  # per test input: whether each attempt is right
 
 
-def measure(job: tuple[str, str, list[Task], list[int], int, int]) -> list[dict[str, Any]]:
+def measure(job: tuple[str, str, list[Task], list[int], int, int, float]) -> list[dict[str, Any]]:
     """Measure some tasks in this process.
 
     Args:
-        job: Policy, name of the set, tasks, budgets, longest prompt in tokens, seed. The policies `random` and
-            `enumeration` are the floors.
+        job: Policy, name of the set, tasks, budgets, longest prompt in tokens, seed, temperature. The policies
+            `random` and `enumeration` are the floors.
 
     Returns:
         One record per task.
     """
-    policy, name, tasks, budgets, max_prompt, seed = job
+    policy, name, tasks, budgets, max_prompt, seed, temperature = job
     if policy in ("random", "enumeration"):
         return [floor_record(policy, name, task, budgets, seed) for task in tasks]
     llm = _loaded(policy)
@@ -70,7 +70,7 @@ def measure(job: tuple[str, str, list[Task], list[int], int, int]) -> list[dict[
             records.append(record(name, task, {n: [[False]] * len(task.test) for n in budgets}, reason="too long"))
     tried = [task for task in tasks if task.task_id in prompts]
     start = time.process_time()
-    sampling = SamplingConfig(num_samples=max(budgets), max_new_tokens=NEW_TOKENS, batch_size=256, seed=seed)
+    sampling = SamplingConfig(max(budgets), temperature, max_new_tokens=NEW_TOKENS, batch_size=256, seed=seed)
     texts = sample_texts(
         llm.model,
         llm.tokenizer,
@@ -193,6 +193,7 @@ def main() -> None:
     parser.add_argument("--programs", nargs="+", type=int, default=[1, 8, 64, 256, 1024], help="budgets per task")
     parser.add_argument("--max-prompt", type=int, default=2048 - NEW_TOKENS, help="longest prompt, in tokens")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
     parser.add_argument("--every", type=int, default=1, help="measure each n-th task only")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--folder", type=Path, required=True, help="where the records are")
@@ -206,7 +207,15 @@ def main() -> None:
     tasks = {full: TaskLoader().load(*full.rsplit("/", 1))[:: arguments.every] for full in arguments.sets}
     known = {(row["set"], row["task_id"]) for row in _read(path)}
     jobs = [
-        (arguments.policy, full, chunk, sorted(arguments.programs), arguments.max_prompt, arguments.seed)
+        (
+            arguments.policy,
+            full,
+            chunk,
+            sorted(arguments.programs),
+            arguments.max_prompt,
+            arguments.seed,
+            arguments.temperature,
+        )
         for full, loaded in tasks.items()
         for chunk in _chunks([task for task in loaded if (full, task.task_id) not in known])
     ]

@@ -1,4 +1,4 @@
-"""Evaluate a policy on whole sets of tasks: a report and a Kaggle submission per set.
+"""Evaluate a policy on whole sets of tasks: a result and a Kaggle submission per set, and a page about them.
 
     accelerate launch --quiet recipes/evaluate.py --config recipes/configs/evaluate_tiny.yaml
     accelerate launch --config_file accelerate_configs/ddp.yaml recipes/evaluate.py --output_dir runs/tiny_on_arc
@@ -26,6 +26,7 @@ from arcgym.data.contamination import refuse_overlap
 from arcgym.data.formatting import EncodingName, PrimitivesLevel
 from arcgym.data.mixture import parse_spec, select
 from arcgym.evaluation import PerformanceEvaluator, build_submission, remove_journal, write_submission
+from arcgym.evaluation.report import end_with_report
 from arcgym.inference import SamplingConfig, Solver
 from arcgym.models import CodeLLM
 from arcgym.runs.arguments import SandboxArguments, TaskArguments
@@ -149,6 +150,8 @@ def main() -> None:
                 f"{figures['arc_prize']:.2%}, Kaggle {figures['kaggle']:.2%}, in reach {figures['oracle_solved']}, "
                 f"valid {figures['valid_frac']:.0%}, {figures['seconds']:.0f} s\n  {file}"
             )
+        if state.is_main_process:
+            end_with_report(directory.path, sets)
         state.wait_for_everyone()
     state.destroy_process_group()
 

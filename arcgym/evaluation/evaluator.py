@@ -239,7 +239,7 @@ def score_solution(
         statuses[candidate.status.value] += candidate.count
     right = [candidate for candidate in solution.candidates if _is_right(candidate, task)]
     answers = {
-        tuple(None if output is None else plain_grid(output) for output in candidate.outputs)
+        tuple(None if output is None else (output.shape, output.tobytes()) for output in candidate.outputs)
         for candidate in solution.candidates
         if any(output is not None for output in candidate.outputs)
     }

@@ -3,7 +3,7 @@
     config.yaml     every setting, resolved         metrics.jsonl   one line per logged step, append-only
     env.json        versions and hardware           completions/    sampled programs with rewards, parquet
     checkpoint-*/   as in any Trainer               eval/*.json     one report per evaluation and set
-    summary.json    before and after, cost, hashes
+    summary.json    before and after, cost, hashes  report.html     all of it on one page
 
 Files are appended to, or written under a temporary name and renamed, so that a reader never sees half of one.
 """

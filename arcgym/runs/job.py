@@ -29,6 +29,7 @@ from trl.trainer.utils import get_quantization_config
 from arcgym.data.difficulty import DifficultyAnalyzer
 from arcgym.errors import ConfigError
 from arcgym.evaluation import EvaluationReport, PerformanceEvaluator, dataset_hash
+from arcgym.evaluation.report import end_with_report
 from arcgym.inference import Solver
 from arcgym.models import load_tokenizer
 from arcgym.models.freezing import parameter_table
@@ -324,7 +325,7 @@ class Job:
         return shared[0]
 
     def finish(self, before: dict[str, EvaluationReport], after: dict[str, EvaluationReport]) -> None:
-        """Save the policy, write and print the summary, and push the run to the Hub if it is to be.
+        """Save the policy, write and print the summary, write the report, and push the run to the Hub if it is to be.
 
         Args:
             before: What `evaluate` returned before training.
@@ -341,6 +342,7 @@ class Job:
             summary |= {"train_tasks": len(self.tasks.train), "train_hash": dataset_hash(self.tasks.train)}
             self.directory.write_json("summary.json", summary)
             print_summary(summary)
+            end_with_report(self.directory.path, self.tasks.evaluation)
             self.push.finish(self.directory.path)
         trainer.accelerator.end_training()  # the processes take leave of each other before any of them ends
 

@@ -24,13 +24,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from arcgym.errors import ConfigError
 from arcgym.training.checkpoints import find_problems, newest_valid, step_of
 from arcgym.training.collapse_rules import SIGNALS, CollapseDetector, Judgement
+from arcgym.training.logs import EVENTS_FILE, JsonLines, take_event
 
 if TYPE_CHECKING:
     from arcgym.training.resume import ResumableTrainer
 
 logger = logging.getLogger(__name__)
-
-EVENTS_FILE = "collapse.jsonl"
 
 
 @dataclass(frozen=True)
@@ -387,12 +386,10 @@ def read_events(output_dir: str | Path) -> list[dict[str, Any]]:
     Returns:
         The lines of `collapse.jsonl` since the last run that began there, in order.
     """
-    path = Path(output_dir) / EVENTS_FILE
-    if not path.is_file():
-        return []
-    events: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
-    starts = [index for index, event in enumerate(events) if event["action"] == "start"]
-    return events[starts[-1] + 1 :] if starts else events
+    events: list[dict[str, Any]] = []
+    for event in JsonLines(Path(output_dir) / EVENTS_FILE).new():
+        take_event(events, event)
+    return events
 
 
 def _explain(judgement: Judgement, signals: Sequence[str]) -> str:

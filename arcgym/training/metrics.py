@@ -29,13 +29,12 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 
 from arcgym.programs import extract_program
 from arcgym.rewards import RewardCalculator
+from arcgym.training.logs import METRICS_FILE, JsonLines, take_row
 from arcgym.training.metric_table import METRICS, Metric, Run, When, find, required
 
 logger = logging.getLogger(__name__)
 
 OnlineTrainer: TypeAlias = GRPOTrainer | RLOOTrainer  # PPOTrainer is a GRPOTrainer
-
-METRICS_FILE = "metrics.jsonl"
 
 
 class MetricsTracker(TrainerCallback):
@@ -227,16 +226,8 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
         path: `metrics.jsonl`; a file that is not there has no rows.
     """
     rows: list[dict[str, Any]] = []
-    path = Path(path)
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # cut off when its process was killed
-        if row.get("event") == "begin":
-            rows = [old for old in rows if old["step"] <= row["step"]]
-        else:
-            rows.append(row)
+    for row in JsonLines(path).new():
+        take_row(rows, row)
     return rows
 
 

@@ -73,6 +73,7 @@ def test_a_run_leaves_reports_and_submissions(whole):
         "config.yaml",
         "env.json",
         "eval",
+        "report.html",
         "submission-arc-agi-1-evaluation.json",
         "submission-synthetic-evaluation.json",
     ]
