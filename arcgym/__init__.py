@@ -11,23 +11,42 @@ from arcgym import _datasets_hook
 
 if TYPE_CHECKING:
     from arcgym.data import Pair, Task, TaskFormatter, TaskLoader
+    from arcgym.data.difficulty import DifficultyAnalyzer
     from arcgym.evaluation import PerformanceEvaluator
     from arcgym.inference import Solver
     from arcgym.models import CodeLLM, PolicyNetwork, ValueNetwork
     from arcgym.rewards import RewardCalculator
     from arcgym.sandbox import CodeSandbox, ExecutionResult
-    from arcgym.training import PPOConfig, PPOTrainer
+    from arcgym.solutions import SolutionDatabase
+    from arcgym.training import (
+        AdvantageEstimator,
+        CheckpointManager,
+        CollapseMonitor,
+        CurriculumScheduler,
+        MetricsTracker,
+        PPOConfig,
+        PPOTrainer,
+        ReplayBuffer,
+    )
 
 __all__ = [
+    "AdvantageEstimator",
+    "CheckpointManager",
     "CodeLLM",
     "CodeSandbox",
+    "CollapseMonitor",
+    "CurriculumScheduler",
+    "DifficultyAnalyzer",
     "ExecutionResult",
+    "MetricsTracker",
     "PPOConfig",
     "PPOTrainer",
     "Pair",
     "PerformanceEvaluator",
     "PolicyNetwork",
+    "ReplayBuffer",
     "RewardCalculator",
+    "SolutionDatabase",
     "Solver",
     "Task",
     "TaskFormatter",
@@ -36,15 +55,23 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AdvantageEstimator": "arcgym.training",
+    "CheckpointManager": "arcgym.training",
     "CodeLLM": "arcgym.models",
     "CodeSandbox": "arcgym.sandbox",
+    "CollapseMonitor": "arcgym.training",
+    "CurriculumScheduler": "arcgym.training",
+    "DifficultyAnalyzer": "arcgym.data.difficulty",
     "ExecutionResult": "arcgym.sandbox",
+    "MetricsTracker": "arcgym.training",
     "PPOConfig": "arcgym.training",
     "PPOTrainer": "arcgym.training",
     "Pair": "arcgym.data",
     "PerformanceEvaluator": "arcgym.evaluation",
     "PolicyNetwork": "arcgym.models",
+    "ReplayBuffer": "arcgym.training",
     "RewardCalculator": "arcgym.rewards",
+    "SolutionDatabase": "arcgym.solutions",
     "Solver": "arcgym.inference",
     "Task": "arcgym.data",
     "TaskFormatter": "arcgym.data",
