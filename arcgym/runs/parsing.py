@@ -9,9 +9,9 @@ import difflib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser
@@ -52,7 +52,9 @@ def parse_config(
     known = {action.dest for action in parser._actions}
     path, words = _take_config(words)
     if path is not None:
-        words = _words_of_yaml(path, known) + words
+        values = _values_of_yaml(path, known)
+        parser.set_defaults(**_wordless(path, values, types))
+        words = _words_of(values) + words
     try:
         *instances, rest, leftover = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
     except (ValueError, TypeError, ImportError) as exc:
@@ -74,7 +76,7 @@ def _take_config(words: list[str]) -> tuple[Path | None, list[str]]:
     return None, words
 
 
-def _words_of_yaml(path: Path, known: set[str]) -> list[str]:
+def _values_of_yaml(path: Path, known: set[str]) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"There is no config file {str(path)!r}. Recipes' examples are in recipes/configs/.")
     try:
@@ -83,13 +85,29 @@ def _words_of_yaml(path: Path, known: set[str]) -> list[str]:
         raise ConfigError(f"{path} is not valid YAML: {exc}") from exc
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of settings to values, not {type(values).__name__}.")
-    words: list[str] = []
-    for key, value in values.items():
+    for key in values:
         if key not in known:
             raise ConfigError(_unknown(str(key), known, str(path)))
-        if value is not None:
-            words += [f"--{key}", *_words(value)]
-    return words
+    return values
+
+
+def _wordless(path: Path, values: dict[str, Any], types: Sequence[DataClassType]) -> dict[str, Any]:
+    """Collect the settings that no words of a command line can say: null, and the empty list."""
+    nulls = [key for key, value in values.items() if value is None]
+    for kind in types if nulls else ():
+        hints = get_type_hints(kind)
+        for setting in fields(kind):
+            is_allowed = setting.default is None or type(None) in get_args(hints[setting.name])
+            if setting.name in nulls and not is_allowed:
+                raise ConfigError(
+                    f"{path} sets `{setting.name}` to null, but it needs a value. Give one, or leave it out."
+                )
+    return {key: value for key, value in values.items() if value is None or value == []}
+
+
+def _words_of(values: dict[str, Any]) -> list[str]:
+    told = {key: value for key, value in values.items() if value is not None and value != []}
+    return [word for key, value in told.items() for word in (f"--{key}", *_words(value))]
 
 
 def _words(value: object) -> list[str]:

@@ -2,8 +2,8 @@
 
 Tasks are divided into bands of equal size by difficulty. Training starts in the easiest; when the moving success rate
 in the highest open band passes a threshold, the next one opens. Tasks of earlier bands stay in the mix, against
-forgetting. `frontier` goes by success alone: tasks come first whose pass rate is near one half, where a group of
-programs teaches most.
+forgetting. `frontier` goes by success alone: tasks come first whose pass rate is near `curriculum_target`; near one
+half a group of programs teaches most.
 
 The scheduler is plain data and decides from what it is told, so every process that is told the same decides the same,
 and a checkpoint can hold it. `CurriculumSampler` puts its choices into the order that TRL's trainers expect, and works
@@ -15,6 +15,7 @@ Reference:
 """
 
 import itertools
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ from torch.utils.data import Sampler
 
 from arcgym.errors import ConfigError
 
+_MEMORY = 0.5  # weight of what a task's programs did before the last rollout it was in: the policy has changed since
+
 
 @dataclass
 class CurriculumConfig:
@@ -34,8 +37,15 @@ class CurriculumConfig:
     curriculum: Literal["none", "bands", "frontier"] = field(
         default="none",
         metadata={
-            "help": "`none`: all tasks, shuffled. `bands`: from easy to hard, by success. `frontier`: tasks that are "
-            "solved about half of the time first."
+            "help": "`none`: all tasks, shuffled. `bands`: from easy to hard, by success. `frontier`: tasks whose "
+            "pass rate is near `curriculum_target` first."
+        },
+    )
+    curriculum_target: float = field(
+        default=0.5,
+        metadata={
+            "help": "Pass rate that `frontier` looks for, in (0, 1). Below one half it leaves tasks alone that are "
+            "solved often enough, and works on those that are solved rarely."
         },
     )
     curriculum_bands: int = field(default=4, metadata={"help": "Number of bands of equal size, 2 or more."})
@@ -63,6 +73,8 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         problems = []
+        if not 0 < self.curriculum_target < 1:
+            problems.append(f"`curriculum_target` is {self.curriculum_target}, but has to be in (0, 1)")
         if self.curriculum_bands < 2:
             problems.append(f"`curriculum_bands` is {self.curriculum_bands}, but has to be at least 2")
         if not 0 < self.curriculum_threshold <= 1:
@@ -107,8 +119,9 @@ class CurriculumScheduler:
         self.level = 0
         self._by_hand: int | None = config.curriculum_level
         self._window: deque[bool] = deque(maxlen=config.curriculum_window)
-        self._tries = [0] * len(difficulties)
-        self._solved = [0] * len(difficulties)
+        # Of programs of earlier rollouts a part is counted
+        self._tries = [0.0] * len(difficulties)
+        self._solved = [0.0] * len(difficulties)
         self._seen = [0] * len(difficulties)  # how often each task was chosen
         # Choices of the epoch under way: a resumed run repeats them, since what led to them is gone
         self._epoch = 0
@@ -145,12 +158,16 @@ class CurriculumScheduler:
         return sorted(tasks, key=lambda task: (self._seen[task], draw.random()))[:count]
 
     def _frontier(self, count: int, draw: random.Random) -> list[int]:
-        """Thompson sampling: a pass rate is drawn from each task's posterior, Beta(1 + solved, 1 + failed)."""
+        """Thompson sampling: a pass rate is drawn from each task's posterior, Beta(1 + solved, 1 + failed).
+
+        Distances are those of log-odds, or 0 and 0.1 would be as near to 0.05.
+        """
         rates = [
             draw.betavariate(1 + solved, 1 + tries - solved)
             for solved, tries in zip(self._solved, self._tries, strict=True)
         ]
-        return sorted(range(len(rates)), key=lambda task: abs(rates[task] - 0.5))[:count]
+        target = _log_odds(self.config.curriculum_target)
+        return sorted(range(len(rates)), key=lambda task: abs(_log_odds(rates[task]) - target))[:count]
 
     def batches(self, count: int, epoch: int) -> Iterator[list[int]]:
         """Yield the tasks of each rollout of an epoch: as many rollouts as all tasks make.
@@ -170,11 +187,15 @@ class CurriculumScheduler:
     # --- Learning from results ---
 
     def record(self, results: Iterable[tuple[int, bool]]) -> None:
-        """Take in how programs went, and open the next band when it is time.
+        """Take in how the programs of a rollout went, and open the next band when it is time.
 
         Args:
             results: Of each program the index of its task and whether it solved it.
         """
+        results = list(results)
+        for task in {task for task, _ in results}:
+            self._tries[task] *= _MEMORY
+            self._solved[task] *= _MEMORY
         for task, is_solved in results:
             self._tries[task] += 1
             self._solved[task] += is_solved
@@ -279,6 +300,11 @@ class CurriculumSampler(Sampler[int]):
         """Indices of one epoch."""
         tasks = sum(map(len, self.scheduler.bands))
         return tasks // self.batch_size * self.batch_size * self.mini_repeat_count * self.repeat_count
+
+
+def _log_odds(rate: float) -> float:
+    rate = min(max(rate, 1e-9), 1 - 1e-9)  # a draw can round to 0 or 1
+    return math.log(rate / (1 - rate))
 
 
 def divide(difficulties: Sequence[float], bands: int) -> list[list[int]]:

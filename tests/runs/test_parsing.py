@@ -24,6 +24,7 @@ class Settings:
 @dataclass
 class Other:
     depth: int = field(default=1, metadata={"help": "Depth."})
+    limit: int | None = field(default=9, metadata={"help": "Limit."})
 
 
 @pytest.fixture
@@ -49,15 +50,23 @@ def test_the_command_line_wins_wherever_config_stands(config):
     assert settings.steps == 7
 
 
-def test_a_null_in_yaml_is_the_default(config):
-    (settings,) = parse_config([Settings], config("steps: null"))
-    assert settings.steps == 3
+def test_a_null_in_yaml_is_none_and_not_the_default(config):
+    (other,) = parse_config([Other], config("limit: null"))
+    assert other.limit is None
+    (other,) = parse_config([Other], [*config("limit: null"), "--limit", "5"])
+    assert other.limit == 5
+
+
+def test_an_empty_list_in_yaml_is_one(config):
+    (settings,) = parse_config([Settings], config("names: []"))
+    assert settings.names == []
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("stepz: 5", "stepz.*Did you mean `steps`"),
+        ("steps: null", "sets `steps` to null, but it needs a value"),
         ("steps: 2.5", "steps.*invalid int value: '2.5'"),
         ("steps: many", "steps.*invalid int value"),
         ("kind: prose", "kind.*invalid choice: 'prose'"),

@@ -116,6 +116,24 @@ def test_frontier_prefers_tasks_that_are_solved_half_of_the_time():
     assert sorted(scheduler.choose(2)) == [2, 6]
 
 
+def test_frontier_with_a_low_target_prefers_tasks_that_are_solved_rarely():
+    scheduler = CurriculumScheduler(DIFFICULTIES, CurriculumConfig(curriculum="frontier", curriculum_target=0.02))
+    for task in range(8):
+        solved = 10 if task in (1, 5) else 250
+        scheduler.record([(task, number < solved) for number in range(500)])
+    assert sorted(scheduler.choose(2)) == [1, 5]
+
+
+def test_frontier_leaves_tasks_that_the_policy_has_learned_meanwhile():
+    scheduler = CurriculumScheduler(DIFFICULTIES, CurriculumConfig(curriculum="frontier"))
+    for task in range(8):
+        scheduler.record([(task, False)] * 200)
+    for _ in range(6):  # as often right as wrong in all, but right each time by now
+        scheduler.record([(0, True)] * 32)
+        scheduler.record([(3, number < 14) for number in range(32)])
+    assert scheduler.choose(1) == [3]
+
+
 def test_a_level_set_by_hand_stays_until_it_is_taken_back(make_scheduler):
     scheduler = make_scheduler(curriculum_level=1)
     assert scheduler.level == 1
