@@ -97,9 +97,6 @@ def relabel_round(
 ) -> int:
     """Relabel wrong programs of one round, and store them as solutions of their new tasks.
 
-    A program that fits all demonstrations of its task is not relabelled, though it be wrong on a hidden pair: the new
-    task's prompt would be that of the old one, and the program wrong for it.
-
     Args:
         database: Holds the programs; gets the new solutions, whose `parent` is the wrong one.
         training: The tasks that were sampled for.
@@ -123,8 +120,7 @@ def relabel_round(
     pool = [
         solution
         for solution in database.iterate(wrong)
-        if any(not verdict.is_right for verdict in solution.verdicts if verdict.part == "train")
-        and find_refusal(by_hash[solution.task_hash], solution.outputs) is None
+        if find_refusal(by_hash[solution.task_hash], solution.outputs) is None
     ]
     if settings.relabel == "greedy_diverse":
         pool = _first(pool, _POOL)

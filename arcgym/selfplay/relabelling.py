@@ -45,9 +45,10 @@ def find_refusal(task: Task, outputs: Sequence[Grid | None]) -> Refusal | None:
         outputs: Of the program, one per train pair, or one per train and then per test pair.
 
     Returns:
-        `INVALID`: an output is missing; `RIGHT`: all are the known ones; `FEW_INPUTS`: fewer than three pairs, or all
-        inputs are the same; `IDENTITY`: all are the input; `CONSTANT`: all are the same grid; `BLANK`: all cells of
-        all outputs have one colour. None if it is none of these.
+        `INVALID`: an output is missing; `RIGHT`: every demonstration is reproduced, so that the new task would ask
+        what the old one asks; `FEW_INPUTS`: fewer than three pairs, or all inputs are the same; `IDENTITY`: all are the
+        input; `CONSTANT`: all are the same grid; `BLANK`: all cells of all outputs have one colour. None if it is none
+        of these.
 
     Raises:
         ValueError: There is another number of outputs.
@@ -55,8 +56,7 @@ def find_refusal(task: Task, outputs: Sequence[Grid | None]) -> Refusal | None:
     pairs = _pairs(task, outputs)
     if any(output is None for output in outputs):
         return Refusal.INVALID
-    expected = [(pair.output, output) for pair, output in zip(pairs, outputs, strict=True) if pair.output is not None]
-    if all(grids_equal(*sides) for sides in expected):
+    if all(grids_equal(pair.output, output) for pair, output in zip(task.train, outputs, strict=False)):
         return Refusal.RIGHT
     inputs = [pair.input for pair in pairs]
     if len(pairs) < 3 or all(grids_equal(grid, inputs[0]) for grid in inputs):

@@ -91,6 +91,7 @@ GREY = np.full((2, 2), 5, np.int8)
         (lambda task: [*turned(task)[:3], None], Refusal.INVALID),
         (lambda task: [pair.output for pair in (*task.train, *task.test)], Refusal.RIGHT),
         (lambda task: [pair.output for pair in task.train], Refusal.RIGHT),
+        (lambda task: [*(pair.output for pair in task.train), *turned(task)[len(task.train) :]], Refusal.RIGHT),
         (task_inputs, Refusal.IDENTITY),
         (lambda task: [np.eye(2, dtype=np.int8)] * 4, Refusal.CONSTANT),
         (lambda task: [np.full_like(grid, 5) for grid in task_inputs(task)], Refusal.BLANK),
