@@ -46,9 +46,9 @@ def find_refusal(task: Task, outputs: Sequence[Grid | None]) -> Refusal | None:
 
     Returns:
         `INVALID`: an output is missing; `RIGHT`: every demonstration is reproduced, so that the new task would ask
-        what the old one asks; `FEW_INPUTS`: fewer than three pairs, or all inputs are the same; `IDENTITY`: all are the
-        input; `CONSTANT`: all are the same grid; `BLANK`: all cells of all outputs have one colour. None if it is none
-        of these.
+        what the old one asks; `FEW_INPUTS`: fewer than three pairs, or all inputs are the same; `IDENTITY`: all are
+        the input; `CONSTANT`: all are the same grid; `BLANK`: all cells of all outputs have one colour. None if it is
+        none of these.
 
     Raises:
         ValueError: There is another number of outputs.
