@@ -385,6 +385,9 @@ def read_events(output_dir: str | Path) -> list[dict[str, Any]]:
 
     Returns:
         The lines of `collapse.jsonl` since the last run that began there, in order.
+
+    Raises:
+        ConfigError: The file is damaged, but for lines that were cut off.
     """
     events: list[dict[str, Any]] = []
     for event in JsonLines(Path(output_dir) / EVENTS_FILE).new():

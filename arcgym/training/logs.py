@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from arcgym.errors import ConfigError
+
 METRICS_FILE = "metrics.jsonl"
 EVENTS_FILE = "collapse.jsonl"
+_REMEDY = "Restore the file, or remove the line."
 
 
 class JsonLines:
@@ -26,7 +29,13 @@ class JsonLines:
         self._offset = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Read the whole lines that were added; a last line without its end waits for the next look."""
+        """Read the whole lines that were added; a last line without its end waits for the next look.
+
+        A line that was cut off when its process was killed is passed over.
+
+        Raises:
+            ConfigError: A line is something else than a JSON object, which no run writes.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
@@ -38,10 +47,13 @@ class JsonLines:
         for line in whole.splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:
-                continue  # cut off when its process was killed
-            if isinstance(row, dict):
-                yield row
+            except json.JSONDecodeError:
+                continue
+            except UnicodeDecodeError as exc:
+                raise ConfigError(f"{self.path} is damaged: {exc}. {_REMEDY}") from exc
+            if not isinstance(row, dict):
+                raise ConfigError(f"{self.path} is damaged: it holds {row!r:.40} where an object should be. {_REMEDY}")
+            yield row
 
 
 def take_row(rows: list[dict[str, Any]], row: dict[str, Any]) -> None:

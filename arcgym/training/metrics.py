@@ -224,6 +224,9 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
 
     Args:
         path: `metrics.jsonl`; a file that is not there has no rows.
+
+    Raises:
+        ConfigError: The file is damaged, but for lines that were cut off.
     """
     rows: list[dict[str, Any]] = []
     for row in JsonLines(path).new():
