@@ -38,6 +38,11 @@ def use_one_core():
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 
 
+def heed_interrupts():
+    """As in a terminal: a shell has what it starts in the background ignore SIGINT, and so would we."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory, environment):
     """A run of PPO's recipe from its beginning to its end, and what following it printed."""
@@ -116,10 +121,13 @@ def test_a_look_needs_no_torch(environment, tmp_path):
 def test_an_interrupt_ends_with_0_and_without_traceback(environment, tmp_path):
     command = [sys.executable, "-m", "arcgym.cli", "watch", str(tmp_path), "--refresh", "60"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=environment, **pipes) as process:
-        assert "waiting for the run to begin" in process.stdout.readline()
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+    with subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts, **pipes) as process:
+        try:
+            assert "waiting for the run to begin" in process.stdout.readline()
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert error == ""
