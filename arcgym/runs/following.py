@@ -134,12 +134,10 @@ class RunReader:
     def read(self) -> RunState:
         """Read what there is now."""
         config = self._unchanged(self.path / "config.yaml", _read_config) or {}
-        for row in self._metrics.new():
-            if row.get("event") == "begin":
-                self._begun, self._first_step = row["time"], row["step"]
-            take_row(self._rows, row)
-        for event in self._collapse.new():
-            take_event(self._events, event)
+        self._take_new()
+        summary = self._summary()
+        if summary is not None:  # written last; what was written since the look at the rows is the end of them
+            self._take_new()
         return RunState(
             path=self.path,
             now=self._clock(),
@@ -150,8 +148,17 @@ class RunReader:
             events=tuple(self._events),
             evaluations=self._evaluations(),
             programs=self._programs(),
-            summary=self._summary(),
+            summary=summary,
         )
+
+    def _take_new(self) -> None:
+        """Take in what was appended."""
+        for row in self._metrics.new():
+            if row.get("event") == "begin":
+                self._begun, self._first_step = row["time"], row["step"]
+            take_row(self._rows, row)
+        for event in self._collapse.new():
+            take_event(self._events, event)
 
     def _unchanged(self, path: Path, read: Callable[[Path], Any]) -> Any:
         """Read a file, or return what was read when it was the same; `None` while it is missing or half written."""

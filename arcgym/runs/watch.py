@@ -160,7 +160,7 @@ def _follow_lines(
     state = reader.read()
     phase, seen, seen_events = None, -math.inf, 0
     while True:
-        if state.phase != phase:
+        if state.phase not in (phase, "finished"):
             phase = state.phase
             _write(console, f"{state.path}: {_phase_text(state)}")
         for event in state.events[seen_events:]:
@@ -171,7 +171,8 @@ def _follow_lines(
             if shown:
                 _write(console, f"step {row['step']:>5}   " + "   ".join(shown))
         seen = max((row["time"] for row in state.rows), default=seen)
-        if state.summary is not None:
+        if state.summary is not None:  # behind its last rows, which the same look may have found
+            _write(console, f"{state.path}: {_phase_text(state)}")
             return
         sleep(refresh_s)
         state = reader.read()
