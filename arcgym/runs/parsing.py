@@ -53,6 +53,10 @@ def parse_config(
     path, words = _take_config(words)
     if path is not None:
         values = _values_of_yaml(path, known)
+        lists = {action.dest for action in parser._actions if action.nargs in ("*", "+")}
+        for key, value in values.items():
+            if value == [] and key not in lists:  # as words it would be a bare flag, which is true for a switch
+                raise ConfigError(f"{path} sets `{key}` to an empty list, but it takes one value. Give one.")
         parser.set_defaults(**_wordless(path, values, types))
         words = _words_of(values) + words
     try:

@@ -67,6 +67,8 @@ def test_an_empty_list_in_yaml_is_one(config):
     [
         ("stepz: 5", "stepz.*Did you mean `steps`"),
         ("steps: null", "sets `steps` to null, but it needs a value"),
+        ("steps: []", "sets `steps` to an empty list, but it takes one value"),
+        ("is_fast: []", "sets `is_fast` to an empty list, but it takes one value"),
         ("steps: 2.5", "steps.*invalid int value: '2.5'"),
         ("steps: many", "steps.*invalid int value"),
         ("kind: prose", "kind.*invalid choice: 'prose'"),
