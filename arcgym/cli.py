@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 after an error that the user can fix.
     """
+    # bitsandbytes, which a part of the imports needs, warns of optional kernels whether it is used or not
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], None] = arguments.run
     try:
@@ -115,8 +117,6 @@ def _env(arguments: argparse.Namespace) -> None:
 
 
 def _push(arguments: argparse.Namespace) -> None:
-    # bitsandbytes, which a part of the imports needs, warns of optional kernels whether it is used or not
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from arcgym.runs.hub import push_run, stage_run
 
     options = {name: getattr(arguments, name) for name in ("revision", "include_critic", "include_trainer_state")}

@@ -1,7 +1,7 @@
 """Charts of evaluations: solved tasks, success rates, lengths, difficulty, pass@k; before and after, or run by run."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from arcgym.evaluation.report.charts import (
 from arcgym.evaluation.report.collect import RunData
 from arcgym.evaluation.scoring import wilson_interval
 from arcgym.evaluation.statistics import bootstrap_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _RATE_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _NUM_GROUPS = 5  # of tasks, by predicted difficulty
@@ -96,17 +99,7 @@ def _solved_by_set(columns: Sequence[Column]) -> Chart:
             rows.append(
                 (name, column.label, f"{solved} of {total}", f"{solved / total:.1%}", f"{low:.1%} to {high:.1%}")
             )
-        axes.errorbar(
-            shares,
-            places,
-            xerr=np.clip(np.array(bounds).T, 0, None),
-            fmt=MARKERS[number % len(MARKERS)],
-            color=COLOURS[number % len(COLOURS)],
-            capsize=3,
-            markersize=5,
-            linewidth=1.3,
-            label=shorten(column.label),
-        )
+        _draw_intervals(axes, number, column.label, shares, places, xerr=bounds)
     axes.set_yticks(range(len(names)), [shorten(name, 24) for name in names])
     axes.invert_yaxis()
     axes.margins(y=0.25)
@@ -270,16 +263,7 @@ def _bands(columns: Sequence[Column]) -> Chart | None:
                 shares.append(solved / total)
                 bounds.append((solved / total - low, high - solved / total))
                 rows.append((str(band), column.label, f"{solved} of {total}", f"{low:.1%} to {high:.1%}"))
-        axes.errorbar(
-            places,
-            shares,
-            yerr=np.clip(np.array(bounds).T, 0, None),
-            fmt=MARKERS[number % len(MARKERS)],
-            color=COLOURS[number % len(COLOURS)],
-            capsize=3,
-            markersize=5,
-            label=shorten(column.label),
-        )
+        _draw_intervals(axes, number, column.label, places, shares, yerr=bounds)
     axes.set_xticks(range(len(bands)), [str(band) for band in bands])
     axes.set_xlabel("band of difficulty within its set, 0 is the easiest")
     axes.set_ylabel("tasks solved")
@@ -332,6 +316,28 @@ def _pass_at_k(columns: Sequence[Column]) -> Chart | None:
         "Chance that one of k programs is right on every test pair, or fits every demonstration.",
         figure,
         Table(("", "k", "pass@k"), rows),
+    )
+
+
+def _draw_intervals(
+    axes: "Axes",
+    number: int,
+    label: str,
+    x: Sequence[float],
+    y: Sequence[float],
+    **bounds: Sequence[tuple[float, float]],
+) -> None:
+    """Draw the points of a column with their intervals, `xerr` or `yerr`: what they reach below and above."""
+    axes.errorbar(
+        x,
+        y,
+        **{axis: np.clip(np.array(pairs).T, 0, None) for axis, pairs in bounds.items()},
+        fmt=MARKERS[number % len(MARKERS)],
+        color=COLOURS[number % len(COLOURS)],
+        capsize=3,
+        markersize=5,
+        linewidth=1.3,
+        label=shorten(label),
     )
 
 
